@@ -1,0 +1,74 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
+namespace weft {
+
+/// Root of weft's own failures. Failures of the operating system are OSError, a std::system_error.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// A deadline passed before the operation could finish.
+class TimeoutError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// The result asked for belongs to work that was cancelled.
+class CancelledError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// The object was shut down: a put after shutdown(), a get from an empty queue that will not be filled again.
+class ShutDown : public Error {
+ public:
+  using Error::Error;
+};
+
+/// The call does not fit the state of the object: unlocking what one does not hold, one task_done() too many.
+class InvalidStateError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// The peer sent what the protocol does not allow.
+class ProtocolError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Unwinds a fiber that was killed: it passes through every blocking call until the fiber ends.
+/// Deliberately not a std::exception, so that a handler for failures does not swallow it. A `catch (...)` must rethrow
+/// it; if it does not, the next blocking call throws it again.
+class Cancelled {};
+
+/// A failed system call: what was tried, on what, and why it failed.
+/// what() reads "OPERATION OBJECT: CAUSE", for example "connect to 127.0.0.1:9: Connection refused".
+class OSError : public std::system_error {
+ public:
+  /// `error` is a positive errno value.
+  OSError(int error, std::string operation, std::string object = {});
+
+  [[nodiscard]] int errno_value() const noexcept { return code().value(); }
+  [[nodiscard]] const std::string& operation() const noexcept { return operation_; }
+  [[nodiscard]] const std::string& object() const noexcept { return object_; }
+  [[nodiscard]] const char* what() const noexcept override { return what_.c_str(); }
+
+ private:
+  std::string operation_;
+  std::string object_;
+  std::string what_;
+};
+
+/// A call on an object in non-blocking mode that would have had to wait.
+class WouldBlock : public OSError {
+ public:
+  using OSError::OSError;
+};
+
+}  // namespace weft
