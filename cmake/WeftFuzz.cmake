@@ -5,6 +5,7 @@
 set(WEFT_FUZZ_SECONDS 10 CACHE STRING "Length of the short run of each fuzz target")
 
 file(GLOB weft_fuzz_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/fuzz/*_fuzz.cpp")
+add_custom_target(weft_fuzz)  # all of them, without the rest of the tree
 foreach(source IN LISTS weft_fuzz_sources)
   cmake_path(GET source STEM name)
   add_executable(${name} "${source}")
@@ -16,6 +17,7 @@ foreach(source IN LISTS weft_fuzz_sources)
   if(TARGET weft_app)
     target_link_libraries(${name} PRIVATE weft_app)
   endif()
+  add_dependencies(weft_fuzz ${name})
 
   set(found "${PROJECT_BINARY_DIR}/tests/fuzz/found/${name}")
   set(corpus "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name}")

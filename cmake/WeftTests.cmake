@@ -9,12 +9,11 @@ set(weft_core_test_folders base port engine sync queue thread fiber futures io n
 
 if(WEFT_SANITIZE)
   # A sanitizer sees only what it has instrumented, so GoogleTest is built from source here.
+  set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)  # let the next two override its options
   set(INSTALL_GTEST OFF)
   set(BUILD_GMOCK OFF)
   set(CMAKE_WARN_DEPRECATED OFF CACHE BOOL "" FORCE)  # GoogleTest 1.12 asks for CMake 3.5
   add_subdirectory(/usr/src/googletest "${PROJECT_BINARY_DIR}/googletest" EXCLUDE_FROM_ALL SYSTEM)
-  add_library(GTest::gtest ALIAS gtest)
-  add_library(GTest::gtest_main ALIAS gtest_main)
 else()
   find_package(GTest REQUIRED)
 endif()
