@@ -1,4 +1,5 @@
-# cmake --install build/release --prefix P: both libraries, headers, the program, and what find_package and pkg-config read.
+# cmake --install build/release --prefix P: both libraries, headers, the program, and what find_package and pkg-config
+# read.
 
 include(CMakePackageConfigHelpers)
 

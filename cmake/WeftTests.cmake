@@ -32,7 +32,7 @@ if(WEFT_SANITIZE)
     "TSAN_OPTIONS=die_after_fork=0:second_deadlock_stack=1${symbolizer}")
 endif()
 
-# Paths a test may ask for (tests/support/paths.hpp): in one file, so that the rest of the suite compiles alike everywhere.
+# Paths a test may ask for (tests/support/paths.hpp): in one file, so that the rest compiles alike in every folder.
 file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/generated/test_paths.cpp" @ONLY CONTENT [[
 #include "support/paths.hpp"
 
