@@ -20,7 +20,9 @@ endif()
 
 set(weft_test_environment "WEFT_SOURCE_DIR=${PROJECT_SOURCE_DIR}" "WEFT_BUILD_DIR=${PROJECT_BINARY_DIR}")
 set(weft_test_timeout 300)
+set(weft_test_labels "")
 if(WEFT_SANITIZE)
+  set(weft_test_labels sanitized)
   set(weft_test_timeout 900)
   find_program(WEFT_SYMBOLIZER NAMES llvm-symbolizer-16 llvm-symbolizer)
   set(symbolizer "")
@@ -94,7 +96,7 @@ foreach(folder IN LISTS weft_test_folders)
     add_dependencies(${target} ${weft_example_targets})
   endif()
   add_test(NAME ${folder} COMMAND ${target})
-  set_tests_properties(${folder} PROPERTIES LABELS gtest TIMEOUT ${weft_test_timeout}
+  set_tests_properties(${folder} PROPERTIES LABELS "gtest;${weft_test_labels}" TIMEOUT ${weft_test_timeout}
     ENVIRONMENT "${weft_test_environment}")
 endforeach()
 
@@ -107,6 +109,6 @@ foreach(script IN LISTS weft_shell_tests)
     continue()
   endif()
   add_test(NAME ${folder}/${stem} COMMAND bash "${script}")
-  set_tests_properties(${folder}/${stem} PROPERTIES LABELS shell TIMEOUT ${weft_test_timeout} SKIP_RETURN_CODE 77
+  set_tests_properties(${folder}/${stem} PROPERTIES LABELS "shell;${weft_test_labels}" TIMEOUT ${weft_test_timeout} SKIP_RETURN_CODE 77
     ENVIRONMENT "${weft_test_environment}")
 endforeach()
