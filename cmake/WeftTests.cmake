@@ -1,6 +1,6 @@
 # tests/<folder>/*.cpp       one GoogleTest program a folder, build/<preset>/tests/<folder>_test. A folder with its own
 #                            main.cpp uses that, the others GoogleTest's.
-# tests/support/*.cpp        helpers linked to all of them, included as "support/x.hpp".
+# tests/support/*.cpp        what tests share, linked to all of them, included as "support/x.hpp".
 # tests/programs/NAME.cpp    programs that tests start, build/<preset>/tests/programs/NAME.
 # tests/<folder>/*_test.sh   shell tests; they get WEFT_SOURCE_DIR and WEFT_BUILD_DIR, and exit with 77 to be skipped.
 #
