@@ -109,6 +109,6 @@ foreach(script IN LISTS weft_shell_tests)
     continue()
   endif()
   add_test(NAME ${folder}/${stem} COMMAND bash "${script}")
-  set_tests_properties(${folder}/${stem} PROPERTIES LABELS "shell;${weft_test_labels}" TIMEOUT ${weft_test_timeout} SKIP_RETURN_CODE 77
-    ENVIRONMENT "${weft_test_environment}")
+  set_tests_properties(${folder}/${stem} PROPERTIES LABELS "shell;${weft_test_labels}" TIMEOUT ${weft_test_timeout}
+    SKIP_RETURN_CODE 77 ENVIRONMENT "${weft_test_environment}")
 endforeach()
