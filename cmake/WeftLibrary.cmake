@@ -1,0 +1,36 @@
+# The library: position-independent objects compiled once, archived as libweft.a and linked as libweft.so.
+# It links nothing but libc, libstdc++ and pthread.
+
+find_package(Threads REQUIRED)
+
+file(GLOB_RECURSE weft_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/*.cpp" "${PROJECT_SOURCE_DIR}/src/*.S")
+if(NOT weft_sources)
+  # An empty tree still configures; CMake refuses a library without sources.
+  file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/generated/empty.cpp" CONTENT "")
+  set(weft_sources "${PROJECT_BINARY_DIR}/generated/empty.cpp")
+endif()
+
+add_library(weft_objects OBJECT ${weft_sources})
+set_target_properties(weft_objects PROPERTIES POSITION_INDEPENDENT_CODE ON)
+target_include_directories(weft_objects
+  PUBLIC "${PROJECT_SOURCE_DIR}/include"
+  PRIVATE "${PROJECT_SOURCE_DIR}/src")
+# initial-exec: the current context is one load away even inside libweft.so (its few thread-locals fit in the static
+# reserve, so dlopen still works). no-semantic-interposition: calls within libweft.so may be inlined.
+target_compile_options(weft_objects PRIVATE -ftls-model=initial-exec -fno-semantic-interposition)
+target_link_libraries(weft_objects PUBLIC Threads::Threads PRIVATE weft_warnings)
+
+foreach(kind STATIC SHARED)
+  set(name weft)
+  if(kind STREQUAL SHARED)
+    set(name weft_shared)
+  endif()
+  add_library(${name} ${kind} $<TARGET_OBJECTS:weft_objects>)
+  add_library(weft::${name} ALIAS ${name})
+  set_target_properties(${name} PROPERTIES OUTPUT_NAME weft LINKER_LANGUAGE CXX)
+  target_include_directories(${name} PUBLIC
+    "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>" "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
+  target_compile_features(${name} PUBLIC cxx_std_20)
+  target_link_libraries(${name} PUBLIC Threads::Threads)
+endforeach()
+set_target_properties(weft_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
