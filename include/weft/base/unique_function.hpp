@@ -69,9 +69,18 @@ class UniqueFunction<R(Args...)> {
                                std::is_nothrow_move_constructible_v<Callable>;
 
   template <class Callable>
+  static R invoke(Callable& callable, Args&&... args) {
+    if constexpr (std::is_void_v<R>) {
+      std::invoke(callable, std::forward<Args>(args)...);
+    } else {
+      return std::invoke(callable, std::forward<Args>(args)...);
+    }
+  }
+
+  template <class Callable>
   static constexpr Operations kInPlace{
       [](void* at, Args&&... args) -> R {
-        return std::invoke(*std::launder(static_cast<Callable*>(at)), std::forward<Args>(args)...);
+        return invoke(*std::launder(static_cast<Callable*>(at)), std::forward<Args>(args)...);
       },
       [](void* from, void* to) noexcept {
         Callable* source = std::launder(static_cast<Callable*>(from));
@@ -83,7 +92,7 @@ class UniqueFunction<R(Args...)> {
   template <class Callable>
   static constexpr Operations kOnHeap{
       [](void* at, Args&&... args) -> R {
-        return std::invoke(**std::launder(static_cast<Callable**>(at)), std::forward<Args>(args)...);
+        return invoke(**std::launder(static_cast<Callable**>(at)), std::forward<Args>(args)...);
       },
       [](void* from, void* to) noexcept { ::new (to) Callable*(*std::launder(static_cast<Callable**>(from))); },
       [](void* at) noexcept { delete *std::launder(static_cast<Callable**>(at)); }};

@@ -1,0 +1,142 @@
+#pragma once
+
+// What runs as a fiber: the callable, its result and who waits for it. Headers of weft only.
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <weft/base/deadline.hpp>
+#include <weft/detail/wait_list.hpp>
+
+namespace weft::detail {
+
+class FiberContext;
+class Scheduler;
+
+/// One spawned fiber, from spawn until the last handle is gone. Its stack is bound only when it first runs.
+class Task {
+ public:
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
+
+  /// Waits for the end. False: the deadline passed first. Throws Cancelled when the caller is killed.
+  bool join_until(Deadline deadline);
+  /// After the end: throws what the fiber threw, or CancelledError when it was killed. Counts as taking notice.
+  void throw_failure();
+  /// Asks the fiber to end at its next blocking call; one that never started ends without running.
+  void kill() noexcept;
+
+  [[nodiscard]] bool done() const noexcept { return (state_.load(std::memory_order_acquire) & kDone) != 0; }
+  [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+  [[nodiscard]] std::string name() const;
+  void set_name(std::string name);
+
+  void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept {
+    // A sole owner needs no atomic subtraction: nobody else can add a reference to an object he cannot reach.
+    if (references_.load(std::memory_order_acquire) == 1 || references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      dispose();
+    }
+  }
+
+  // For the engine.
+  [[nodiscard]] bool begin(FiberContext& fiber) noexcept;  // false: killed before it ran
+  void run(bool killed) noexcept;
+  void finish() noexcept;  // gives up the engine's reference
+  [[nodiscard]] Scheduler& scheduler() const noexcept { return *scheduler_; }
+  [[nodiscard]] FiberContext* fiber() const noexcept { return fiber_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint32_t stack_bytes() const noexcept { return stack_bytes_; }
+  void attach(Scheduler& scheduler) noexcept { scheduler_ = &scheduler; }
+
+  Task* next = nullptr;  ///< Link of the queue the task stands in.
+
+ protected:
+  Task();
+  virtual ~Task();
+
+  /// Runs the callable, keeps its value and destroys it. May throw.
+  virtual void execute() = 0;
+
+ public:
+  void set_stack_bytes(std::uint32_t bytes) noexcept { stack_bytes_ = bytes; }
+
+ private:
+  static constexpr std::uint32_t kList = 1, kDone = 2, kWaiters = 4, kKilled = 8, kUnwound = 16, kNoticed = 32;
+  using Guard = ListGuard<std::uint32_t, kList>;
+
+  void dispose() noexcept;
+  void report_uncaught() noexcept;
+
+  std::atomic<std::uint32_t> state_{0};
+  std::atomic<std::uint32_t> references_{2};  // the handle's and the engine's
+  WaitList waiters_;                          // guarded by kList
+  std::atomic<FiberContext*> fiber_{nullptr};
+  Scheduler* scheduler_ = nullptr;
+  std::exception_ptr failure_;
+  std::unique_ptr<std::string> name_;  // guarded by kList
+  std::uint64_t id_;
+  std::uint32_t stack_bytes_ = 0;  // 0: the runtime's default
+};
+
+/// What a task's callable left behind.
+template <class R>
+class TaskResult : public Task {
+ public:
+  /// Once, after the end, when throw_failure() has returned.
+  R take() { return std::move(*value_); }
+
+ protected:
+  std::optional<R> value_;
+};
+
+template <class R>
+class TaskResult<R&> : public Task {
+ public:
+  R& take() { return *value_; }
+
+ protected:
+  R* value_ = nullptr;
+};
+
+template <>
+class TaskResult<void> : public Task {
+ public:
+  void take() {}
+};
+
+template <class R, class Callable>
+class TaskOf final : public TaskResult<R> {
+ public:
+  explicit TaskOf(Callable&& callable) : callable_{std::in_place, std::move(callable)} {}
+
+ private:
+  void execute() override {
+    // What the callable holds is released when it ends, not when the last handle goes.
+    struct Destroy {
+      std::optional<Callable>& callable;
+      ~Destroy() { callable.reset(); }
+    } destroy{callable_};
+    if constexpr (std::is_void_v<R>) {
+      (*callable_)();
+    } else if constexpr (std::is_reference_v<R>) {
+      this->value_ = &(*callable_)();
+    } else {
+      this->value_.emplace((*callable_)());
+    }
+  }
+
+  std::optional<Callable> callable_;
+};
+
+/// The scheduler new fibers of this context belong to: the running fiber's own, or the default runtime's.
+[[nodiscard]] Scheduler& current_scheduler();
+/// Hands a new task to a scheduler.
+void submit(Scheduler& scheduler, Task& task) noexcept;
+
+}  // namespace weft::detail

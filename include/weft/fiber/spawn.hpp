@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <weft/detail/task.hpp>
+#include <weft/fiber/fiber.hpp>
+
+namespace weft {
+
+/// What may be said about one fiber before it starts.
+struct SpawnOptions {
+  std::string name = {};        ///< For reports and the debugger.
+  std::size_t stack_bytes = 0;  ///< Rounded up to pages; 0: what the runtime gives all (256 KiB). Only touched pages cost memory.
+};
+
+namespace detail {
+
+template <class F, class... Args>
+auto make_task(const SpawnOptions* options, F&& callable, Args&&... args) {
+  static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>,
+                "the callable cannot be called with these arguments, which are copied or moved into the fiber first; "
+                "pass std::ref(x) to share x");
+  auto body = [f = std::decay_t<F>(std::forward<F>(callable)),
+               ... a = std::decay_t<Args>(std::forward<Args>(args))]() mutable -> decltype(auto) {
+    return std::invoke(std::move(f), std::move(a)...);
+  };
+  using R = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
+  auto* task = new TaskOf<R, decltype(body)>{std::move(body)};
+  if (options) {
+    if (!options->name.empty()) task->set_name(options->name);
+    task->set_stack_bytes(static_cast<std::uint32_t>(options->stack_bytes));
+  }
+  return static_cast<TaskResult<R>*>(task);
+}
+
+template <class R>
+Fiber<R> start_task(Scheduler& scheduler, TaskResult<R>* task) {
+  Fiber<R> handle{*task};
+  submit(scheduler, *task);
+  return handle;
+}
+
+}  // namespace detail
+
+/// Runs callable(args...) as a new fiber of the runtime the caller belongs to; of the default runtime, one worker a core,
+/// when called on a plain thread. The fiber starts when a worker gets to it, never inside this call.
+///
+/// Callable and arguments are copied or moved into the fiber; what they hold is released when it ends.
+/// Thread-safety: from anywhere. Blocking: never.
+/// Throws:        std::bad_alloc; from the first use on a plain thread also what starting the runtime throws.
+template <class F, class... Args>
+  requires(!std::is_same_v<std::decay_t<F>, SpawnOptions>)
+auto spawn(F&& callable, Args&&... args) {
+  detail::Scheduler& scheduler = detail::current_scheduler();
+  return detail::start_task(scheduler,
+                            detail::make_task(nullptr, std::forward<F>(callable), std::forward<Args>(args)...));
+}
+
+/// The same, with a name or a stack size of its own.
+template <class F, class... Args>
+auto spawn(const SpawnOptions& options, F&& callable, Args&&... args) {
+  detail::Scheduler& scheduler = detail::current_scheduler();
+  return detail::start_task(scheduler,
+                            detail::make_task(&options, std::forward<F>(callable), std::forward<Args>(args)...));
+}
+
+}  // namespace weft

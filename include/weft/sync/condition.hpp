@@ -1,0 +1,76 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+
+#include <weft/base/deadline.hpp>
+#include <weft/detail/wait_list.hpp>
+#include <weft/sync/lock.hpp>
+
+namespace weft {
+
+/// Waiting for a change of what a Lock protects.
+///
+/// Semantics:     after Python threading.Condition and std::condition_variable; the lock is passed to each wait. The
+///                forms without a predicate return only for a notification, a deadline or a kill, never for nothing; still,
+///                another may have taken what was announced, so look again, or use a predicate.
+/// Thread-safety: every method, from any thread or fiber; may be destroyed once all waiters are notified.
+/// Blocking:      parks the fiber, or the thread when called outside one. Throws Cancelled when this fiber is killed;
+///                the lock is then held again, as after every return. Taking it again is no cancellation point.
+/// Errors:        InvalidStateError when the caller does not hold the lock.
+/// Fairness:      notify_one wakes the one that has waited longest.
+/// Cost:          a notification that meets nobody is one load; no memory per waiter.
+class Condition {
+ public:
+  Condition() = default;
+  Condition(const Condition&) = delete;
+  Condition& operator=(const Condition&) = delete;
+
+  void wait(std::unique_lock<Lock>& guard) { (void)wait_until(guard, Deadline::never()); }
+  template <class Predicate>
+  void wait(std::unique_lock<Lock>& guard, Predicate predicate) {
+    while (!predicate()) wait(guard);
+  }
+
+  /// False: not notified before the deadline.
+  [[nodiscard]] bool wait_until(std::unique_lock<Lock>& guard, Deadline deadline);
+  template <class AnyClock, class AnyDuration>
+  [[nodiscard]] bool wait_until(std::unique_lock<Lock>& guard, std::chrono::time_point<AnyClock, AnyDuration> point) {
+    return wait_until(guard, Deadline::at(point));
+  }
+  template <class Rep, class Period>
+  [[nodiscard]] bool wait_for(std::unique_lock<Lock>& guard, std::chrono::duration<Rep, Period> timeout) {
+    return wait_until(guard, Deadline::after(timeout));
+  }
+
+  /// With a predicate: its last value, so that true means that what was waited for is so.
+  template <class Predicate>
+  [[nodiscard]] bool wait_until(std::unique_lock<Lock>& guard, Deadline deadline, Predicate predicate) {
+    while (!predicate()) {
+      if (!wait_until(guard, deadline)) return predicate();
+    }
+    return true;
+  }
+  template <class Rep, class Period, class Predicate>
+  [[nodiscard]] bool wait_for(std::unique_lock<Lock>& guard, std::chrono::duration<Rep, Period> timeout,
+                              Predicate predicate) {
+    return wait_until(guard, Deadline::after(timeout), std::move(predicate));
+  }
+
+  /// Wake the longest waiting, so many of them, or all. The caller need not hold the lock.
+  void notify_one() noexcept { notify(1); }
+  void notify(std::size_t count) noexcept;
+  void notify_all() noexcept { notify(SIZE_MAX); }
+
+ private:
+  static constexpr std::uint32_t kList = 1, kWaiters = 2;
+  using Guard = detail::ListGuard<std::uint32_t, kList>;
+
+  std::atomic<std::uint32_t> state_{0};
+  detail::WaitList waiters_;  // guarded by kList
+};
+
+}  // namespace weft

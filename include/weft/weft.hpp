@@ -1,0 +1,16 @@
+#pragma once
+
+/// All of weft. Each header can also be included alone; none needs another to be included first.
+
+#include <weft/base/deadline.hpp>
+#include <weft/base/error.hpp>
+#include <weft/base/unique_function.hpp>
+#include <weft/fiber/fiber.hpp>
+#include <weft/fiber/runtime.hpp>
+#include <weft/fiber/spawn.hpp>
+#include <weft/fiber/this_fiber.hpp>
+#include <weft/io/blocking.hpp>
+#include <weft/sync/condition.hpp>
+#include <weft/sync/event.hpp>
+#include <weft/sync/lock.hpp>
+#include <weft/sync/semaphore.hpp>

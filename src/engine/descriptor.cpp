@@ -1,0 +1,237 @@
+#include "engine/descriptor.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <mutex>
+
+#include <weft/base/error.hpp>
+
+#include "engine/fiber_context.hpp"
+#include "engine/reactor.hpp"
+#include "engine/scheduler.hpp"
+#include "engine/spin_lock.hpp"
+#include "engine/thread_context.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+SpinLock pool_lock;
+Descriptor* pool = nullptr;  // guarded by pool_lock
+
+}  // namespace
+
+Descriptor* Descriptor::adopt(int fd, Nature nature) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || (!(flags & O_NONBLOCK) && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)) {
+    throw OSError{errno, "adopt descriptor", std::to_string(fd)};
+  }
+  Descriptor* descriptor = nullptr;
+  {
+    const std::lock_guard guard{pool_lock};
+    descriptor = pool;
+    if (descriptor) pool = descriptor->next_free_;
+  }
+  if (!descriptor) descriptor = new Descriptor;
+  descriptor->fd_.store(fd, std::memory_order_relaxed);
+  descriptor->nature_ = nature;
+  descriptor->reactors_.store(0, std::memory_order_relaxed);
+  // Unknown yet: the first call finds out.
+  descriptor->state_.store(kReadable | kWritable, std::memory_order_relaxed);
+  // The handle's own use; its end is dispose().
+  descriptor->users_.store(kUser, std::memory_order_release);
+  return descriptor;
+}
+
+void Descriptor::drained(std::uint64_t seen, Direction direction) noexcept {
+  // Only if no event came since `seen`: otherwise the readiness is newer than what the call found. Another thread may
+  // have changed the other direction's bit meanwhile, that is no event.
+  const std::uint64_t events = ~(kEventOne - 1);
+  std::uint64_t now = state_.load(std::memory_order_relaxed);
+  while ((now & events) == (seen & events) && (now & ready_bit(direction))) {
+    if (now & kList) {
+      Guard guard{state_};
+      if ((guard.value() & events) == (seen & events)) guard.set_value(guard.value() & ~ready_bit(direction));
+      return;
+    }
+    if (state_.compare_exchange_weak(now, now & ~ready_bit(direction), std::memory_order_acq_rel,
+                                     std::memory_order_relaxed)) {
+      return;
+    }
+  }
+}
+
+int Descriptor::wait(Direction direction, Deadline deadline) noexcept {
+  return current_context().is_fiber() ? wait_on_fiber(direction, deadline) : wait_on_thread(direction, deadline);
+}
+
+int Descriptor::register_here() noexcept {
+  Reactor& reactor = current_scheduler().reactor();
+  if (reactors_.load(std::memory_order_acquire) & reactor.bit()) return 0;
+  // Under the list bit, so that two fibers do not both add it. epoll_ctl does not block.
+  Guard guard{state_};
+  if (reactors_.load(std::memory_order_relaxed) & reactor.bit()) return 0;
+  const int result = reactor.add(fd(), *this, generation_.load(std::memory_order_relaxed));
+  if (result == 0) reactors_.fetch_or(reactor.bit(), std::memory_order_release);
+  return result;
+}
+
+int Descriptor::wait_on_fiber(Direction direction, Deadline deadline) noexcept {
+  // Adding reports what is ready already: nothing is lost between the call that found nothing and this.
+  if (const int result = register_here(); result < 0) return result;
+  Context& self = current_context();
+  Entry entry;
+  if (!arm(self, entry, Cancellable::Yes)) return -ECANCELED;
+  {
+    Guard guard{state_};
+    const bool closed = (users_.load(std::memory_order_relaxed) & kClosedForUse) != 0;
+    if (closed || (guard.value() & ready_bit(direction))) {
+      guard.release();
+      if (!disarm(self)) (void)park(self, WaitKind::Read, this, Deadline::already());
+      return closed ? -EBADF : 0;
+    }
+    waiters(direction).push_back(entry);
+  }
+  const WaitKind kind = direction == Direction::Read ? WaitKind::Read : WaitKind::Write;
+  return finish_wait(direction, entry, park(self, kind, this, deadline));
+}
+
+// A thread asks the kernel itself: no hop through a worker, and no runtime need exist.
+int Descriptor::wait_on_thread(Direction direction, Deadline deadline) noexcept {
+  Context& self = current_context();
+  Entry entry;
+  if (!arm(self, entry, Cancellable::Yes)) return -ECANCELED;
+  {
+    Guard guard{state_};
+    if (users_.load(std::memory_order_relaxed) & kClosedForUse) {
+      guard.release();
+      if (!disarm(self)) (void)park(self, WaitKind::Read, this, Deadline::already());
+      return -EBADF;
+    }
+    waiters(direction).push_back(entry);  // for close()
+  }
+  const auto events = static_cast<short>(direction == Direction::Read ? POLLIN | POLLRDHUP : POLLOUT);
+  self.wait_object.store(this, std::memory_order_relaxed);
+  self.wait_kind.store(direction == Direction::Read ? WaitKind::Read : WaitKind::Write, std::memory_order_relaxed);
+  const Outcome outcome = static_cast<ThreadContext&>(self).park_on(fd(), events, deadline);
+  self.wait_kind.store(WaitKind::None, std::memory_order_relaxed);
+  const int result = finish_wait(direction, entry, outcome);
+  if (result == 0) {
+    // Polling is level-triggered: what it saw is news to a reader that had drained the descriptor.
+    Guard guard{state_};
+    guard.set_value((guard.value() + kEventOne) | ready_bit(direction));
+  }
+  return result;
+}
+
+int Descriptor::finish_wait(Direction direction, Entry& entry, Outcome outcome) noexcept {
+  {
+    Guard guard{state_};
+    if (entry.linked) waiters(direction).remove(entry);
+  }
+  switch (outcome) {
+    case kFired: return 0;
+    case kClosed: return -EBADF;
+    case kCancelled: return -ECANCELED;
+    default: return -ETIMEDOUT;
+  }
+}
+
+void Descriptor::on_events(std::uint16_t generation, std::uint32_t events) noexcept {
+  Entry* readers = nullptr;
+  Entry* writers = nullptr;
+  {
+    Guard guard{state_};
+    // An event of a former owner of this memory, fetched before it closed.
+    if (generation != generation_.load(std::memory_order_relaxed)) return;
+    std::uint64_t value = guard.value() + kEventOne;
+    constexpr std::uint32_t kEnd = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+    if (events & (kEnd | EPOLLPRI)) value |= kTrustNoShortRead;
+    if (events & (EPOLLIN | EPOLLPRI | kEnd)) {
+      value |= kReadable;
+      readers = readers_.claim_all();
+    }
+    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+      value |= kWritable;
+      writers = writers_.claim_all();
+    }
+    guard.set_value(value);
+  }
+  deliver_all(readers);
+  deliver_all(writers);
+}
+
+// ---- the end ---------------------------------------------------------------------------------------------------------
+
+void Descriptor::wake_everybody() noexcept {
+  Entry* readers = nullptr;
+  Entry* writers = nullptr;
+  {
+    Guard guard{state_};
+    readers = readers_.claim_all(kClosed);
+    writers = writers_.claim_all(kClosed);
+  }
+  deliver_all(readers);
+  deliver_all(writers);
+}
+
+void Descriptor::close() noexcept {
+  // First the flag, then the waiters: one that links itself later finds the flag under the list bit.
+  const std::uint32_t before = users_.fetch_or(kClosedForUse, std::memory_order_acq_rel);
+  if (before & kClosedForUse) return;
+  wake_everybody();
+  // With nobody inside, no leave() will do it. If somebody came and went meanwhile, close_fd() runs twice, to no harm.
+  if (users_.load(std::memory_order_acquire) == (kUser | kClosedForUse)) close_fd();
+}
+
+int Descriptor::release_fd() noexcept {
+  const int fd = fd_.exchange(-1, std::memory_order_acq_rel);
+  if (fd < 0) return -1;
+  forget_registrations(fd);
+  close();
+  Backoff backoff;
+  while (users_.load(std::memory_order_acquire) != (kUser | kClosedForUse)) backoff.pause();
+  return fd;
+}
+
+void Descriptor::dispose() noexcept {
+  close();
+  leave();
+}
+
+// `before` counted the handle and one more, or only one: nobody is inside now.
+void Descriptor::left_last(std::uint32_t before) noexcept {
+  close_fd();
+  if (before == (kUser | kClosedForUse)) recycle();
+}
+
+void Descriptor::close_fd() noexcept {
+  const int fd = fd_.exchange(-1, std::memory_order_acq_rel);
+  if (fd < 0) return;
+  forget_registrations(fd);
+  ::close(fd);
+}
+
+// A duplicate of the descriptor, in another process perhaps, would keep it registered after our close.
+void Descriptor::forget_registrations(int fd) noexcept {
+  std::uint64_t registered = reactors_.exchange(0, std::memory_order_acq_rel);
+  for (unsigned number = 0; registered != 0; ++number, registered >>= 1) {
+    if (registered & 1) Reactor::numbered(number)->remove(fd);
+  }
+}
+
+void Descriptor::recycle() noexcept {
+  {
+    Guard guard{state_};
+    generation_.fetch_add(1, std::memory_order_relaxed);
+  }
+  const std::lock_guard guard{pool_lock};
+  next_free_ = pool;
+  pool = this;
+}
+
+}  // namespace weft::detail

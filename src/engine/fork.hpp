@@ -1,0 +1,9 @@
+#pragma once
+
+namespace weft::detail {
+
+/// Installs the fork handlers, once. Afterwards a child of fork() has one thread, a fresh engine made on first use and
+/// no inherited fibers; the caller's context id stays its own, so that locks it held are held by the child's main thread.
+void prepare_for_fork();
+
+}  // namespace weft::detail

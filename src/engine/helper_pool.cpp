@@ -1,0 +1,87 @@
+#include "engine/helper_pool.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <atomic>
+#include <thread>
+
+#include "engine/fork.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+constexpr auto kIdleBeforeEnd = std::chrono::seconds{10};
+constexpr unsigned kMostBlocking = 64;
+
+std::atomic<HelperPool*> blocking_pool{nullptr};
+
+}  // namespace
+
+void HelperPool::submit(UniqueFunction<void()> job) {
+  const std::lock_guard guard{lock_};
+  jobs_.push_back(std::move(job));
+  if (idle_ >= jobs_.size()) {
+    work_.notify_one();
+  } else if (threads_ < most_) {
+    start_thread();
+  }
+}
+
+void HelperPool::start_thread() {
+  // Signals of the program are for its own threads.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    std::thread thread{[this] { serve(); }};
+    ::pthread_setname_np(thread.native_handle(), name_.c_str());
+    thread.detach();
+    ++threads_;
+  } catch (const std::system_error&) {
+    // No more threads to be had: those that exist will get to it; without any, the caller must know.
+    if (threads_ == 0) {
+      jobs_.pop_back();
+      ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+      throw;
+    }
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void HelperPool::serve() {
+  std::unique_lock guard{lock_};
+  for (;;) {
+    while (jobs_.empty()) {
+      ++idle_;
+      const bool woken = work_.wait_for(guard, kIdleBeforeEnd, [this] { return !jobs_.empty(); });
+      --idle_;
+      if (!woken) {
+        --threads_;
+        return;
+      }
+    }
+    UniqueFunction<void()> job = std::move(jobs_.front());
+    jobs_.pop_front();
+    guard.unlock();
+    job();
+    job = nullptr;
+    guard.lock();
+  }
+}
+
+HelperPool& blocking_helpers() {
+  if (HelperPool* made = blocking_pool.load(std::memory_order_acquire)) return *made;
+  prepare_for_fork();
+  auto* fresh = new HelperPool{"weft-blocking", kMostBlocking};
+  HelperPool* expected = nullptr;
+  if (blocking_pool.compare_exchange_strong(expected, fresh, std::memory_order_acq_rel)) return *fresh;
+  delete fresh;
+  return *expected;
+}
+
+void forget_helpers() noexcept { blocking_pool.store(nullptr, std::memory_order_relaxed); }
+
+}  // namespace weft::detail

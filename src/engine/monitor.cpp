@@ -1,0 +1,116 @@
+#include "engine/monitor.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "engine/scheduler.hpp"
+#include "port/futex.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+constexpr std::int64_t kTick = 1'000'000;
+constexpr std::int64_t kLongestTick = 100'000'000;
+constexpr int kQuietTicksBeforeSleep = 16;
+
+struct Monitor {
+  std::mutex lock;
+  std::vector<Scheduler*> schedulers;  // guarded by lock
+  bool started = false;                // guarded by lock
+  std::atomic<std::uint32_t> asleep{0};
+};
+
+Monitor& monitor() {
+  static Monitor& instance = *new Monitor;  // outlives every static object
+  return instance;
+}
+
+bool watch_all() {
+  Monitor& m = monitor();
+  const std::lock_guard guard{m.lock};
+  const std::int64_t now = Deadline::now_nanoseconds();
+  bool active = false;
+  for (Scheduler* scheduler : m.schedulers) active |= scheduler->watch(now);
+  return active;
+}
+
+void run() {
+  Monitor& m = monitor();
+  std::int64_t tick = kTick;
+  int quiet = 0;
+  for (;;) {
+    port::futex_wait(port::futex_word(m.asleep), 0, Deadline::after(Duration{tick}));
+    if (watch_all()) {
+      quiet = 0;
+      tick = kTick;
+      continue;
+    }
+    tick = std::min(tick * 2, kLongestTick);
+    if (++quiet < kQuietTicksBeforeSleep) continue;
+    // A worker that wakes between the check above and this store is noticed one tick late: look once more.
+    m.asleep.store(1, std::memory_order_seq_cst);
+    if (watch_all()) {
+      m.asleep.store(0, std::memory_order_relaxed);
+    } else {
+      while (m.asleep.load(std::memory_order_acquire) == 1) port::futex_wait(port::futex_word(m.asleep), 1, {});
+    }
+    quiet = 0;
+    tick = kTick;
+  }
+}
+
+void start_thread() {
+  // Signals of the program are not for this thread.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread{run};
+  ::pthread_setname_np(thread.native_handle(), "weft-monitor");
+  thread.detach();
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+}  // namespace
+
+void monitor_add(Scheduler& scheduler) {
+  Monitor& m = monitor();
+  {
+    const std::lock_guard guard{m.lock};
+    m.schedulers.push_back(&scheduler);
+    if (!std::exchange(m.started, true)) start_thread();
+  }
+  monitor_notice_activity();
+}
+
+void monitor_remove(Scheduler& scheduler) noexcept {
+  Monitor& m = monitor();
+  const std::lock_guard guard{m.lock};
+  std::erase(m.schedulers, &scheduler);
+}
+
+void monitor_notice_activity() noexcept {
+  Monitor& m = monitor();
+  if (m.asleep.load(std::memory_order_relaxed) == 0) return;
+  if (m.asleep.exchange(0, std::memory_order_acq_rel) == 1) port::futex_wake(port::futex_word(m.asleep));
+}
+
+void monitor_lock_for_fork() noexcept { monitor().lock.lock(); }
+
+void monitor_unlock_after_fork(bool child) noexcept {
+  Monitor& m = monitor();
+  if (child) {
+    m.schedulers.clear();
+    m.started = false;
+    m.asleep.store(0, std::memory_order_relaxed);
+  }
+  m.lock.unlock();
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,247 @@
+// Compiled without ThreadSanitizer's instrumentation: see worker.hpp.
+
+#include "engine/scheduler.hpp"
+
+#include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <weft/base/error.hpp>
+
+#include "engine/fork.hpp"
+#include "engine/monitor.hpp"
+#include "engine/reactor.hpp"
+#include "engine/stall.hpp"
+#include "engine/thread_context.hpp"
+#include "port/futex.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+constexpr std::int64_t kTrimEvery = 1'000'000'000;
+constexpr std::int64_t kStalledAfter = 100'000'000;
+
+std::size_t whole_pages(std::size_t bytes) {
+  const std::size_t page = port::page_bytes();
+  return std::max((bytes + page - 1) / page * page, 4 * page);  // guard, control data, and something to run on
+}
+
+Scheduler::Settings checked(Scheduler::Settings settings) {
+  if (settings.workers == 0 || settings.workers > IdleSet::kMostWorkers) {
+    throw Error{"a runtime has 1 to 64 workers, not " + std::to_string(settings.workers)};
+  }
+  settings.stack_bytes = whole_pages(settings.stack_bytes);
+  settings.migrate_always = settings.migrate_always || (port::kSanitized && settings.workers > 1);
+  return settings;
+}
+
+void name_thread(std::thread& thread, const std::string& runtime, unsigned index) {
+  const std::string name = (runtime.empty() ? "weft-" : runtime.substr(0, 10) + "-") + std::to_string(index);
+  ::pthread_setname_np(thread.native_handle(), name.c_str());
+}
+
+}  // namespace
+
+Scheduler::Scheduler(Settings settings)
+    : settings_{checked(std::move(settings))}, reactor_{Reactor::take()}, watched_(settings_.workers) {
+  prepare_for_fork();
+  pools_.push_back(std::make_unique<StackPool>(settings_.stack_bytes));
+  for (unsigned i = 0; i < settings_.workers; ++i) {
+    workers_.push_back(std::make_unique<Worker>(*this, i, settings_.workers == 1));
+  }
+  if (!settings_.driven) {
+    for (auto& worker : workers_) {
+      threads_.emplace_back([&w = *worker] { w.loop(nullptr); });
+      name_thread(threads_.back(), settings_.name, worker->index());
+    }
+  }
+  monitor_add(*this);
+}
+
+Scheduler::~Scheduler() {
+  closing_.store(true, std::memory_order_relaxed);
+  // A fiber may catch its cancellation and block again, shielded: ask until all have ended.
+  while (live() > 0) {
+    cancel_all();
+    if (settings_.driven) {
+      stopping_.store(true, std::memory_order_seq_cst);
+      workers_.front()->loop(nullptr);
+      stopping_.store(false, std::memory_order_seq_cst);
+    }
+    if (live() > 0) {
+      wake_all();
+      ::usleep(100);
+    }
+  }
+  monitor_remove(*this);
+  stopping_.store(true, std::memory_order_seq_cst);
+  wake_all();
+  for (std::thread& thread : threads_) thread.join();
+  workers_.clear();  // give their stacks back before the pools go
+  Reactor::give_back(reactor_);
+}
+
+std::uint64_t Scheduler::live() const noexcept {
+  // Ends first: a task is counted as started before it can end, so that equal sums mean that none was alive in between.
+  std::uint64_t ended = 0;
+  for (const auto& worker : workers_) ended += worker->ended();
+  std::uint64_t started = started_outside_.load(std::memory_order_acquire);
+  for (const auto& worker : workers_) started += worker->started();
+  return started - ended;
+}
+
+void Scheduler::cancel_all() noexcept {
+  for_each_pool([](StackPool& pool) { pool.for_each_bound([](FiberContext& fiber) { request_cancel(fiber); }); });
+}
+
+StackPool& Scheduler::stacks(std::size_t bytes) {
+  bytes = whole_pages(bytes);
+  const std::lock_guard guard{pools_lock_};
+  for (auto& pool : pools_) {
+    if (pool->stack_bytes() == bytes) return *pool;
+  }
+  pools_.push_back(std::make_unique<StackPool>(bytes));
+  return *pools_.back();
+}
+
+// ---- making runnable -------------------------------------------------------------------------------------------------
+
+void Scheduler::start(Task& task) noexcept {
+  port::release_task(&task);
+  Worker* here = current_worker();
+  if (here && &here->scheduler() == this) {
+    here->count_started();
+    here->push(task);
+  } else {
+    started_outside_.fetch_add(1, std::memory_order_acq_rel);
+    TaskChain one;
+    one.push_back(task);
+    inject(one);
+  }
+}
+
+void Scheduler::schedule(Task& task) noexcept {
+  Worker* here = current_worker();
+  if (here && &here->scheduler() == this) {
+    here->push(task);
+  } else {
+    TaskChain one;
+    one.push_back(task);
+    inject(one);
+  }
+}
+
+void Scheduler::inject(TaskChain chain) noexcept {
+  queue_.push(chain);
+  wake_one();
+}
+
+void Scheduler::wake_one() noexcept {
+  const int chosen = idle_.choose(poll_seat());
+  if (chosen >= 0) wake(static_cast<unsigned>(chosen));
+}
+
+void Scheduler::wake(unsigned index) noexcept {
+  Worker& worker = *workers_[index];
+  // Read after claiming its bit, which it set after choosing its bed.
+  if (worker.bed.load(std::memory_order_relaxed) == Worker::Bed::Reactor) {
+    reactor_.wake();
+  } else {
+    worker.wake_token.store(1, std::memory_order_release);
+    port::futex_wake(port::futex_word(worker.wake_token));
+  }
+}
+
+// Spurious for those that are awake; a worker going to sleep looks at the stop flag after announcing.
+void Scheduler::wake_all() noexcept {
+  reactor_.wake();
+  for (auto& worker : workers_) {
+    worker->call_attention();
+    worker->wake_token.store(1, std::memory_order_release);
+    port::futex_wake(port::futex_word(worker->wake_token));
+  }
+}
+
+bool Scheduler::drive(const Task& task) {
+  if (driven_now_.exchange(true, std::memory_order_acquire)) return false;
+  workers_.front()->loop(&task);
+  driven_now_.store(false, std::memory_order_release);
+  return true;
+}
+
+// ---- the monitor's view ----------------------------------------------------------------------------------------------
+
+bool Scheduler::watch(std::int64_t now) noexcept {
+  bool active = false;
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    if (workers_[i]->thread_id() == 0 || workers_[i]->asleep.load(std::memory_order_relaxed)) {
+      watched_[i] = {workers_[i]->switches(), now, false};
+      workers_[i]->stuck.store(false, std::memory_order_relaxed);
+      continue;
+    }
+    active = true;
+    watch_worker(*workers_[i], watched_[i], now);
+  }
+  if (now - last_trim_ >= kTrimEvery) {
+    last_trim_ = now;
+    for_each_pool([](StackPool& pool) { pool.trim(); });
+  }
+  return active;
+}
+
+void Scheduler::watch_worker(Worker& worker, Watched& seen, std::int64_t now) noexcept {
+  // Timers and sockets of a worker that switches without a pause are looked at once a tick at least.
+  if (worker.timers().next_due() <= now) worker.call_attention();
+  const std::uint64_t switches = worker.switches();
+  if (switches != seen.switches) {
+    seen = {switches, now, false};
+    worker.stuck.store(false, std::memory_order_relaxed);
+    if (worker.ring().size() >= 2 && idle_.perhaps_sleeping()) wake_one();  // the hot path's hint may have missed it
+    return;
+  }
+  // It has run one fiber for a tick. Others may take what waits behind it, its timers, and its seat before the reactor.
+  worker.stuck.store(true, std::memory_order_relaxed);
+  if (worker.ring().size() > 0 || worker.timers().next_due() <= now || poll_seat() < 0) wake_one();
+  if (now - seen.since >= kStalledAfter && !seen.reported && worker.running()) {
+    seen.reported = true;
+    report_stall(worker, now - seen.since);
+  }
+}
+
+// ---- the default one -------------------------------------------------------------------------------------------------
+
+namespace {
+
+std::atomic<Scheduler*> default_instance{nullptr};
+std::mutex default_lock;
+
+/// The processors this process may use, which in a container are fewer than the machine has.
+unsigned usable_processors() {
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return std::clamp(static_cast<unsigned>(CPU_COUNT(&set)), 1U, IdleSet::kMostWorkers);
+}
+
+}  // namespace
+
+unsigned default_workers() { return usable_processors(); }
+
+Scheduler& default_scheduler() {
+  if (Scheduler* made = default_instance.load(std::memory_order_acquire)) return *made;
+  const std::lock_guard guard{default_lock};
+  Scheduler* made = default_instance.load(std::memory_order_relaxed);
+  if (!made) {
+    Scheduler::Settings settings;
+    settings.workers = usable_processors();
+    made = new Scheduler{settings};
+    default_instance.store(made, std::memory_order_release);
+  }
+  return *made;
+}
+
+void forget_default_scheduler() noexcept { default_instance.store(nullptr, std::memory_order_relaxed); }
+
+}  // namespace weft::detail

@@ -1,0 +1,172 @@
+// Compiled without ThreadSanitizer's instrumentation: it looks at the stack of a running thread.
+
+#include "engine/stall.hpp"
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "engine/worker.hpp"
+#include "port/futex.hpp"
+#include "port/stack_memory.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+constexpr int kMostFrames = 6;
+
+struct Place {
+  std::uintptr_t instruction = 0;
+  std::uintptr_t stack = 0;
+};
+
+// A thread that runs is asked by a signal, one that sleeps in the kernel is not: a signal would cut its sleep short.
+std::atomic<std::uint32_t> answered{0};
+std::atomic<std::uintptr_t> answer_instruction{0};
+std::atomic<std::uintptr_t> answer_stack{0};
+
+void on_question(int, siginfo_t*, void* context) {
+#if defined(__x86_64__)
+  const auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
+  answer_instruction.store(static_cast<std::uintptr_t>(registers[REG_RIP]), std::memory_order_relaxed);
+  answer_stack.store(static_cast<std::uintptr_t>(registers[REG_RSP]), std::memory_order_relaxed);
+#elif defined(__aarch64__)
+  const auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext;
+  answer_instruction.store(registers.pc, std::memory_order_relaxed);
+  answer_stack.store(registers.sp, std::memory_order_relaxed);
+#endif
+  answered.store(1, std::memory_order_release);
+  port::futex_wake(port::futex_word(answered));
+}
+
+// SIGURG is ignored by default, so that asking a thread that has meanwhile gone on does nothing.
+bool signal_is_ours() {
+  static const bool ours = [] {
+    struct sigaction former {};
+    if (::sigaction(SIGURG, nullptr, &former) != 0) return false;
+    if ((former.sa_flags & SA_SIGINFO) || former.sa_handler != SIG_DFL) return false;
+    struct sigaction action {};
+    action.sa_sigaction = on_question;
+    action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+    return ::sigaction(SIGURG, &action, nullptr) == 0;
+  }();
+  return ours;
+}
+
+bool ask_running_thread(int thread, Place& place) {
+  if (!signal_is_ours()) return false;
+  answered.store(0, std::memory_order_relaxed);
+  if (::syscall(SYS_tgkill, ::getpid(), thread, SIGURG) != 0) return false;
+  port::futex_wait(port::futex_word(answered), 0, Deadline::after(std::chrono::milliseconds{20}));
+  if (answered.load(std::memory_order_acquire) == 0) return false;
+  place = {answer_instruction.load(std::memory_order_relaxed), answer_stack.load(std::memory_order_relaxed)};
+  return true;
+}
+
+// "NUMBER ARGUMENTS... STACK INSTRUCTION" for a thread in a system call, "running" otherwise: proc(5).
+bool look_up(int thread, Place& place) {
+  char path[64];
+  std::snprintf(path, sizeof path, "/proc/self/task/%d/syscall", thread);
+  std::FILE* file = std::fopen(path, "re");
+  if (!file) return ask_running_thread(thread, place);
+  char line[256] = {};
+  const bool read = std::fgets(line, sizeof line, file) != nullptr;
+  std::fclose(file);
+  if (!read || std::strncmp(line, "running", 7) == 0) return ask_running_thread(thread, place);
+  const char* last = std::strrchr(line, ' ');
+  if (!last || last == line) return false;
+  const char* before = last - 1;
+  while (before > line && *before != ' ') --before;
+  place.stack = std::strtoull(before, nullptr, 16);
+  place.instruction = std::strtoull(last, nullptr, 16);
+  return true;
+}
+
+std::string symbol(std::uintptr_t address) {
+  Dl_info info{};
+  char text[512];
+  if (::dladdr(reinterpret_cast<void*>(address), &info) == 0) {
+    std::snprintf(text, sizeof text, "%#zx", static_cast<std::size_t>(address));
+    return text;
+  }
+  const char* file = std::strrchr(info.dli_fname, '/');
+  file = file ? file + 1 : info.dli_fname;
+  if (info.dli_sname) {
+    std::string name = info.dli_sname;
+    int status = 0;
+    if (char* plain = abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status)) {
+      name = plain;
+      std::free(plain);
+    }
+    return name + " (" + file + ")";
+  }
+  std::snprintf(text, sizeof text, "%s+%#zx", file,
+                static_cast<std::size_t>(address - reinterpret_cast<std::uintptr_t>(info.dli_fbase)));
+  return text;
+}
+
+bool follows_a_call(std::uintptr_t address) {
+#if defined(__x86_64__)
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<void*>(address), &info) == 0) return false;
+  if (address < reinterpret_cast<std::uintptr_t>(info.dli_fbase) + 8) return false;
+  const auto* code = reinterpret_cast<const unsigned char*>(address);
+  return code[-5] == 0xE8 || code[-2] == 0xFF || code[-3] == 0xFF || code[-6] == 0xFF || code[-7] == 0xFF;
+#else
+  Dl_info info{};
+  return ::dladdr(reinterpret_cast<void*>(address), &info) != 0;
+#endif
+}
+
+// Not an unwinding, which a running thread does not hold still for: words on its stack that point behind a call.
+std::vector<std::uintptr_t> callers(const FiberContext& fiber, std::uintptr_t stack) {
+  std::vector<std::uintptr_t> found;
+  const auto bottom = reinterpret_cast<std::uintptr_t>(fiber.stack.bottom) + port::page_bytes();
+  const auto top = reinterpret_cast<std::uintptr_t>(fiber_context_place(fiber.stack));
+  if (stack < bottom || stack >= top) return found;
+  for (std::uintptr_t at = stack & ~std::uintptr_t{7}; at + 8 <= top && found.size() < kMostFrames; at += 8) {
+    std::uintptr_t value = 0;
+    std::memcpy(&value, reinterpret_cast<const void*>(at), sizeof value);
+    if (value > 4096 && follows_a_call(value)) found.push_back(value);
+  }
+  return found;
+}
+
+bool seen_before(std::uintptr_t instruction) {
+  static std::vector<std::uintptr_t> seen;  // the monitor's alone
+  for (const std::uintptr_t known : seen) {
+    if (known == instruction) return true;
+  }
+  seen.push_back(instruction);
+  return false;
+}
+
+}  // namespace
+
+void report_stall(const Worker& worker, std::int64_t nanoseconds) noexcept {
+  const FiberContext* fiber = worker.running();
+  if (!fiber) return;
+  Place place;
+  const bool known = look_up(worker.thread_id(), place);
+  const std::vector<std::uintptr_t> frames = known ? callers(*fiber, place.stack) : std::vector<std::uintptr_t>{};
+  // A place is where the program called from: the instruction itself moves about in a loop.
+  if (seen_before(frames.empty() ? fiber->id : frames.front())) return;
+  const std::string name = fiber->label[0] ? fiber->label : "Fiber-" + std::to_string(fiber->id);
+  std::string text = "weft: fiber \"" + name + "\" has kept its worker from all other fibers for " +
+                     std::to_string(nanoseconds / 1'000'000) +
+                     " ms; call weft::yield() in long loops, and blocking functions through weft::blocking()\n";
+  if (known) text += "  at " + symbol(place.instruction) + "\n";
+  for (const std::uintptr_t frame : frames) text += "  called from " + symbol(frame) + "\n";
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,142 @@
+#include <weft/detail/task.hpp>
+
+#include <cstdio>
+
+#include <weft/base/error.hpp>
+
+#include "engine/fiber_context.hpp"
+#include "engine/scheduler.hpp"
+#include "engine/thread_context.hpp"
+#include "port/sanitizer.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+void label(FiberContext& fiber, const std::string& name) {
+  std::snprintf(fiber.label, sizeof fiber.label, "%s", name.c_str());
+}
+
+}  // namespace
+
+Task::Task() : id_{next_context_id()} {}
+Task::~Task() = default;
+
+std::string Task::name() const {
+  Guard guard{const_cast<std::atomic<std::uint32_t>&>(state_)};
+  return name_ ? *name_ : "Fiber-" + std::to_string(id_);
+}
+
+void Task::set_name(std::string name) {
+  auto replacement = std::make_unique<std::string>(std::move(name));
+  Guard guard{state_};
+  name_.swap(replacement);
+  if (FiberContext* fiber = fiber_.load(std::memory_order_relaxed)) label(*fiber, *name_);
+}
+
+bool Task::join_until(Deadline deadline) {
+  if (!done()) {
+    Context& self = current_context();
+    if (self.id == id_) throw InvalidStateError{"join: fiber \"" + name() + "\" cannot wait for its own end"};
+    Entry entry;
+    if (!arm(self, entry, Cancellable::Yes)) throw_cancelled();
+    {
+      Guard guard{state_};
+      if (guard.value() & kDone) {
+        guard.release();
+        // Not linked, so only a kill can have decided it, and the fiber has ended: both are true, the grant wins.
+        if (!disarm(self)) (void)park(self, WaitKind::Join, this, Deadline::already());
+        state_.fetch_or(kNoticed, std::memory_order_relaxed);
+        return true;
+      }
+      waiters_.push_back(entry);
+      guard.set_value(guard.value() | kWaiters);
+    }
+    const Outcome outcome = park(self, WaitKind::Join, this, deadline);
+    if (outcome != kFired) {
+      Guard guard{state_};
+      if (entry.linked) waiters_.remove(entry);
+      guard.release();
+      if (outcome == kCancelled) throw_cancelled();
+      return false;
+    }
+  }
+  state_.fetch_or(kNoticed, std::memory_order_relaxed);
+  return true;
+}
+
+void Task::throw_failure() {
+  if (state_.load(std::memory_order_acquire) & kUnwound) throw CancelledError{"fiber \"" + name() + "\" was killed"};
+  if (failure_) std::rethrow_exception(failure_);
+}
+
+void Task::kill() noexcept {
+  // While the list bit is held and the task is not done, its context exists: finish() takes it off under the same bit.
+  Guard guard{state_};
+  if (guard.value() & kDone) return;
+  guard.set_value(guard.value() | kKilled);
+  if (FiberContext* fiber = fiber_.load(std::memory_order_relaxed)) request_cancel(*fiber);
+}
+
+bool Task::begin(FiberContext& fiber) noexcept {
+  Guard guard{state_};
+  fiber_.store(&fiber, std::memory_order_relaxed);
+  if (name_) label(fiber, *name_);
+  return (guard.value() & kKilled) == 0;
+}
+
+void Task::run(bool killed) noexcept {
+  if (killed) {
+    state_.fetch_or(kUnwound, std::memory_order_relaxed);
+    return;
+  }
+  try {
+    execute();
+  } catch (const Cancelled&) {
+    state_.fetch_or(kUnwound, std::memory_order_relaxed);
+  } catch (...) {
+    failure_ = std::current_exception();
+  }
+}
+
+void Task::finish() noexcept {
+  Entry* waiters = nullptr;
+  {
+    Guard guard{state_};
+    fiber_.store(nullptr, std::memory_order_relaxed);
+    waiters = waiters_.claim_all();
+    guard.set_value((guard.value() & ~kWaiters) | kDone);
+  }
+  deliver_all(waiters);
+  release();
+}
+
+void Task::dispose() noexcept {
+  if (failure_ && !(state_.load(std::memory_order_relaxed) & kNoticed)) report_uncaught();
+  delete this;
+}
+
+void Task::report_uncaught() noexcept {
+  std::string cause = "an exception that is not a std::exception";
+  try {
+    std::rethrow_exception(failure_);
+  } catch (const std::exception& error) {
+    cause = error.what();
+  } catch (...) {
+  }
+  std::fprintf(stderr, "weft: fiber \"%s\" ended with an exception that nobody waited for: %s\n", name().c_str(),
+               cause.c_str());
+}
+
+void submit(Scheduler& scheduler, Task& task) noexcept {
+  task.attach(scheduler);
+  scheduler.start(task);
+}
+
+Scheduler& current_scheduler() {
+  Context& self = current_context();
+  if (self.is_fiber()) return static_cast<FiberContext&>(self).worker->scheduler();
+  return default_scheduler();
+}
+
+}  // namespace weft::detail

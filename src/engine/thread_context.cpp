@@ -1,0 +1,207 @@
+#include "engine/thread_context.hpp"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <mutex>
+
+#include <weft/detail/wait_list.hpp>
+
+#include "engine/spin_lock.hpp"
+#include "port/futex.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+SpinLock pool_lock;
+ThreadContext* pool = nullptr;  // guarded by pool_lock
+
+thread_local Context* current = nullptr;
+
+struct IdBlock {
+  std::uint64_t next = 0;
+  std::uint64_t end = 0;
+};
+thread_local IdBlock ids;
+std::atomic<std::uint64_t> next_id_block{1};
+constexpr std::uint64_t kIdBlock = 1024;
+
+ThreadContext& take_context() {
+  {
+    const std::lock_guard guard{pool_lock};
+    if (ThreadContext* free = pool) {
+      pool = free->next_free;
+      free->id = next_context_id();
+      // A kill that was meant for the former thread does not concern this one.
+      free->waiter.store(word::epoch(free->waiter.load(std::memory_order_relaxed)), std::memory_order_relaxed);
+      return *free;
+    }
+  }
+  return *new ThreadContext{next_context_id()};
+}
+
+/// Gives the context back when its thread ends.
+struct Adoption {
+  ThreadContext* context = nullptr;
+
+  ~Adoption() {
+    if (!context) return;
+    current = nullptr;
+    const std::lock_guard guard{pool_lock};
+    context->next_free = pool;
+    pool = context;
+  }
+};
+thread_local Adoption adoption;
+
+[[gnu::noinline]] Context& adopt_thread() {
+  ThreadContext& context = take_context();
+  adoption.context = &context;
+  current = &context;
+  return context;
+}
+
+}  // namespace
+
+[[gnu::noinline]] Context& current_context() noexcept {
+  asm volatile("");  // never merged with a call on the other side of a switch
+  Context* context = current;
+  return context ? *context : adopt_thread();
+}
+
+[[gnu::noinline]] std::uint64_t current_context_id() noexcept {
+  asm volatile("");
+  Context* context = current;
+  return context ? context->id : adopt_thread().id;
+}
+
+[[gnu::noinline]] Context*& current_context_slot() noexcept {
+  asm volatile("");
+  return current;
+}
+
+void become_plain_thread() noexcept {
+  pool_lock.unlock();  // whoever held it is not in this process
+  if (!current || !current->is_fiber()) return;
+  // The fiber's stack goes on as it is; only its context is another kind now.
+  current = new ThreadContext{current->id};
+}
+
+[[gnu::noinline]] std::uint64_t next_context_id() noexcept {
+  asm volatile("");
+  IdBlock& block = ids;
+  if (block.next == block.end) {
+    block.next = next_id_block.fetch_add(kIdBlock, std::memory_order_relaxed);
+    block.end = block.next + kIdBlock;
+  }
+  return block.next++;
+}
+
+ThreadStack thread_stack() noexcept {
+  ThreadStack stack;
+  pthread_attr_t attributes;
+  if (::pthread_getattr_np(::pthread_self(), &attributes) == 0) {
+    ::pthread_attr_getstack(&attributes, &stack.bottom, &stack.bytes);
+    ::pthread_attr_destroy(&attributes);
+  }
+  return stack;
+}
+
+// ---- blocking an OS thread -------------------------------------------------------------------------------------------
+
+bool ThreadContext::fall_asleep() noexcept {
+  std::uint64_t seen = waiter.load(std::memory_order_relaxed);
+  while (word::state(seen) == word::kArmed) {
+    if (waiter.compare_exchange_weak(seen, (seen & ~word::kStateMask) | word::kParked, std::memory_order_acq_rel,
+                                     std::memory_order_relaxed)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool ThreadContext::decide_myself(Outcome outcome) noexcept {
+  std::uint64_t seen = waiter.load(std::memory_order_relaxed);
+  while (word::state(seen) == word::kParked) {
+    const std::uint64_t decided =
+        word::epoch(seen) | (seen & word::kCancelRequested) | std::uint64_t{outcome} << word::kOutcomeShift;
+    if (waiter.compare_exchange_weak(seen, decided, std::memory_order_acq_rel, std::memory_order_relaxed)) return true;
+  }
+  return false;
+}
+
+// Claimed, but the claimer may still hold the object's list bit: it lets go by settling the word.
+Outcome ThreadContext::settled() noexcept {
+  Backoff backoff;
+  std::uint64_t seen = waiter.load(std::memory_order_acquire);
+  while (word::state(seen) != word::kSettled) {
+    backoff.pause();
+    seen = waiter.load(std::memory_order_acquire);
+  }
+  return word::outcome(seen);
+}
+
+Outcome ThreadContext::park(Deadline deadline) noexcept {
+  if (!fall_asleep()) return settled();
+  for (;;) {
+    const std::uint64_t seen = waiter.load(std::memory_order_acquire);
+    if (word::state(seen) != word::kParked) return settled();
+    const int result = port::futex_wait(port::futex_low_half(waiter), static_cast<std::uint32_t>(seen), deadline);
+    if (result == -ETIMEDOUT && decide_myself(kTimedOut)) return kTimedOut;
+  }
+}
+
+namespace {
+
+void drain(int event) noexcept {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const auto bytes = ::read(event, &count, sizeof count);
+}
+
+}  // namespace
+
+Outcome ThreadContext::park_on(int fd, short events, Deadline deadline) noexcept {
+  if (event_.load(std::memory_order_relaxed) < 0) {
+    event_.store(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), std::memory_order_relaxed);
+  }
+  // Published by the release in fall_asleep(): whoever claims the wait as parked sees it.
+  polling_.store(true, std::memory_order_relaxed);
+  if (fall_asleep()) {
+    const int event = event_.load(std::memory_order_relaxed);
+    pollfd polled[2] = {{fd, events, 0}, {event, POLLIN, 0}};
+    while (word::state(waiter.load(std::memory_order_acquire)) == word::kParked) {
+      timespec left{};
+      const bool forever = deadline.is_never();
+      if (!forever) {
+        const std::int64_t ns = deadline.remaining().count();
+        left = {ns / 1'000'000'000, ns % 1'000'000'000};
+      }
+      // Without an eventfd (no descriptors left) a wake-up could not end the poll: look again every 10 ms.
+      if (event < 0 && (forever || left.tv_sec > 0 || left.tv_nsec > 10'000'000)) left = {0, 10'000'000};
+      const int ready = ::ppoll(polled, 2, forever && event >= 0 ? nullptr : &left, nullptr);
+      if (ready > 0 && polled[1].revents != 0) drain(event);  // we are claimed, or it was for a former wait
+      if ((ready > 0 && polled[0].revents != 0) || (ready < 0 && errno != EINTR)) {
+        if (decide_myself(kFired)) break;
+      } else if (ready == 0 && deadline.has_passed()) {
+        if (decide_myself(kTimedOut)) break;
+      }
+    }
+  }
+  const Outcome outcome = settled();
+  polling_.store(false, std::memory_order_relaxed);
+  return outcome;
+}
+
+void ThreadContext::wake() noexcept {
+  if (polling_.load(std::memory_order_relaxed)) {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(event_.load(std::memory_order_relaxed), &one, sizeof one);
+  } else {
+    port::futex_wake(port::futex_low_half(waiter));
+  }
+}
+
+}  // namespace weft::detail

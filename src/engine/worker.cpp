@@ -1,0 +1,367 @@
+// Compiled without ThreadSanitizer's instrumentation: see worker.hpp.
+
+#include "engine/worker.hpp"
+
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <new>
+
+#include "engine/overflow.hpp"
+#include "engine/reactor.hpp"
+#include "engine/scheduler.hpp"
+#include "engine/thread_context.hpp"
+#include "port/context_switch.hpp"
+#include "port/futex.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+thread_local Worker* this_worker = nullptr;
+
+bool is_fresh(const Task& task) { return task.fiber() == nullptr; }
+
+}  // namespace
+
+[[gnu::noinline]] Worker* current_worker() noexcept {
+  asm volatile("");  // never merged with an earlier call
+  return this_worker;
+}
+
+void forget_worker() noexcept { this_worker = nullptr; }
+
+Worker::Worker(Scheduler& scheduler, unsigned index, bool solo)
+    : scheduler_{scheduler},
+      index_{index},
+      migrate_always_{scheduler.settings().migrate_always},
+      ring_{solo},
+      random_{0x9E3779B9u * (index + 1)} {}
+
+Worker::~Worker() {
+  for (std::size_t i = 0; i < kept_; ++i) scheduler_.default_stacks().release(&kept_stacks_[i], 1);
+}
+
+// ---- switching ------------------------------------------------------------------------------------------------------
+
+inline void Worker::switch_to(SwitchPoint& from, SwitchPoint& to, FiberContext* next, bool for_good) {
+  count_switch();
+  running_.store(next, std::memory_order_relaxed);
+  *current_slot_ = next ? static_cast<Context*>(next) : thread_context_;
+  from.exceptions = *thread_exceptions_;
+  *thread_exceptions_ = to.exceptions;
+  if (next) next->worker = this;
+  port::sanitizer_before_switch(from.sanitizer, to.sanitizer, for_good);
+  auto* now = static_cast<Worker*>(port::weft_switch_context(&from.saved, to.saved, this));
+  // Another thread may be running us now: `this` is where we left, `now` where we are.
+  port::sanitizer_after_switch(from.sanitizer);
+  now->settle();
+}
+
+void Worker::leave(FiberContext& self, Leave how, Task* next) {
+  leaving_ = &self;
+  leaving_how_ = how;
+  if (next) {
+    FiberContext& to = is_fresh(*next) ? bind(*next) : *next->fiber();
+    switch_to(self, to, &to, how == Leave::Finish);
+  } else {
+    switch_to(self, own_stack_, nullptr, how == Leave::Finish);
+  }
+}
+
+inline void Worker::settle() noexcept {
+  FiberContext* left = leaving_;
+  switch (leaving_how_) {
+    case Leave::Nothing:
+      return;
+    case Leave::Yield:
+      leaving_how_ = Leave::Nothing;
+      push(*left->task.load(std::memory_order_relaxed));
+      return;
+    case Leave::Park: {
+      leaving_how_ = Leave::Nothing;
+      // Read before it can run again: after the exchange below it may already be running elsewhere.
+      Task* task = left->task.load(std::memory_order_relaxed);
+      std::uint64_t seen = left->waiter.load(std::memory_order_relaxed);
+      while (word::state(seen) == word::kArmed) {
+        // Release: whoever claims it parked finds its registers saved.
+        if (left->waiter.compare_exchange_weak(seen, (seen & ~word::kStateMask) | word::kParked,
+                                               std::memory_order_release, std::memory_order_relaxed)) {
+          return;
+        }
+      }
+      push(*task);  // claimed while it was leaving
+      return;
+    }
+    case Leave::Finish: {
+      leaving_how_ = Leave::Nothing;
+      const Stack stack = left->stack;
+      port::sanitizer_end(left->sanitizer);
+      left->~FiberContext();
+      keep_stack(stack);
+      return;
+    }
+  }
+}
+
+void Worker::yield(FiberContext& self) {
+  // A task that runs through the shared queue when migration is forced: going there is what "next" means then.
+  Task* next = next_task();
+  if (next) {
+    leave(self, Leave::Yield, next);
+  } else if (attention_.load(std::memory_order_relaxed) || migrate_always_) {
+    leave(self, Leave::Yield, nullptr);
+  }
+}
+
+void Worker::park(FiberContext& self) { leave(self, Leave::Park, next_task()); }
+
+// ---- the life of a fiber --------------------------------------------------------------------------------------------
+
+void Worker::fiber_main(void* passed) {
+  auto& worker = *static_cast<Worker*>(passed);
+  FiberContext& self = *worker.running();
+  port::sanitizer_after_switch(self.sanitizer);
+  worker.settle();
+  worker.run_tasks(self);
+}
+
+// A finished fiber hands its stack, still warm, to the next one that has none yet, without a switch.
+void Worker::run_tasks(FiberContext& self) {
+  for (;;) {
+    Task* task = self.task.load(std::memory_order_relaxed);
+    port::acquire_task(task);
+    task->run(!task->begin(self) || current_worker()->scheduler_.closing());
+    self.task.store(nullptr, std::memory_order_release);
+    const bool was_awaited = current_worker()->until_ == task;
+    task->finish();  // the task may be gone
+    Worker* now = current_worker();
+    now->ended_.store(now->ended_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    if (was_awaited) now->call_attention();
+    Task* next = now->next_task();
+    const bool inherits = next && is_fresh(*next) && !port::kThreadSanitizer &&
+                          (next->stack_bytes() == 0 ? now->scheduler_.settings().stack_bytes : next->stack_bytes()) ==
+                              self.stack.bytes;
+    if (!inherits) now->leave(self, Leave::Finish, next);
+    now->count_switch();
+    self.id = next->id();
+    self.label[0] = '\0';
+    // The new fiber was not the one that was asked to end.
+    self.waiter.store(word::epoch(self.waiter.load(std::memory_order_relaxed)), std::memory_order_relaxed);
+    self.task.store(next, std::memory_order_release);
+  }
+}
+
+FiberContext& Worker::bind(Task& task) {
+  const Stack stack = take_stack(task.stack_bytes());
+  void* place = fiber_context_place(stack);
+  auto* fiber = ::new (place) FiberContext{stack, task, task.id()};
+  fiber->saved = port::make_context(place, &Worker::fiber_main);
+  port::sanitizer_begin(fiber->sanitizer, stack.bottom + port::page_bytes(), stack.bytes - port::page_bytes());
+  return *fiber;
+}
+
+Stack Worker::take_stack(std::size_t bytes) {
+  if (bytes != 0 && bytes != scheduler_.settings().stack_bytes) {
+    Stack stack;
+    scheduler_.stacks(bytes).acquire(&stack, 1);
+    return stack;
+  }
+  if (kept_ == 0) kept_ = scheduler_.default_stacks().acquire(kept_stacks_, kKeptStacks / 2);
+  return kept_stacks_[--kept_];
+}
+
+void Worker::keep_stack(Stack stack) noexcept {
+  if (stack.bytes != scheduler_.settings().stack_bytes) {
+    scheduler_.stacks(stack.bytes).release(&stack, 1);
+    return;
+  }
+  if (kept_ == kKeptStacks) {
+    kept_ -= kKeptStacks / 2;
+    scheduler_.default_stacks().release(kept_stacks_ + kept_, kKeptStacks / 2);
+  }
+  kept_stacks_[kept_++] = stack;
+}
+
+// ---- what runs next -------------------------------------------------------------------------------------------------
+
+void Worker::push(Task& task) noexcept {
+  if (migrate_always_) {
+    TaskChain one;
+    one.push_back(task);
+    scheduler_.inject(one);
+    return;
+  }
+  if (!ring_.push(&task)) {
+    TaskChain shed;
+    for (std::uint32_t i = 0; i < RunRing::kCapacity / 2; ++i) {
+      if (Task* oldest = ring_.pop()) shed.push_back(*oldest);
+    }
+    shed.push_back(task);
+    scheduler_.inject(shed);
+    return;
+  }
+  // One task wakes nobody: this worker will run it as soon as the running fiber stops, which is sooner than another
+  // could. If it does not stop, the monitor wakes a thief. A second task is worth another worker.
+  if (scheduler_.idle().perhaps_sleeping() && ring_.size() >= 2) scheduler_.wake_one();
+}
+
+inline Task* Worker::next_task() noexcept {
+  if (--until_check_ == 0 || attention_.load(std::memory_order_relaxed)) return next_task_with_checks();
+  return ring_.pop();
+}
+
+// Not before every switch: the shared queue would be a shared cache line, the clock and the reactor would cost more
+// than the switch.
+Task* Worker::next_task_with_checks() noexcept {
+  until_check_ = kCheckEvery;
+  if (attention_.load(std::memory_order_relaxed)) return nullptr;  // loop() will look at everything
+  check_outside();
+  if (Task* injected = take_injected()) return injected;
+  return ring_.pop();
+}
+
+void Worker::check_outside() noexcept {
+  const std::int64_t now = Deadline::now_nanoseconds();
+  if (timers_.next_due() <= now) timers_.fire_due(now);
+  if (now - last_poll_ > kPollEveryNanoseconds && scheduler_.poll_seat() < 0) {
+    last_poll_ = now;
+    scheduler_.reactor().poll(Deadline::already());
+  }
+}
+
+Task* Worker::take_injected() noexcept {
+  const std::uint32_t waiting = scheduler_.queue().size();
+  if (waiting == 0) return nullptr;
+  const auto workers = static_cast<std::uint32_t>(scheduler_.workers().size());
+  const std::uint32_t room = RunRing::kCapacity - ring_.size();
+  const std::uint32_t share = migrate_always_ ? 1 : std::min({waiting / workers + 1, room, RunRing::kCapacity / 2});
+  if (share == 0) return nullptr;
+  TaskChain taken = scheduler_.queue().pop(share);
+  Task* first = taken.pop_front();
+  while (Task* task = taken.pop_front()) ring_.push(task);
+  return first;
+}
+
+// ---- the thread's own stack -----------------------------------------------------------------------------------------
+
+void Worker::loop(const Task* until) {
+  Context& thread = current_context();
+  this_worker = this;
+  thread_context_ = &thread;
+  current_slot_ = &current_context_slot();
+  thread_exceptions_ = thread_eh_globals();
+  thread_id_.store(::gettid(), std::memory_order_relaxed);
+  const ThreadStack own = thread_stack();
+  port::sanitizer_adopt_thread(own_stack_.sanitizer, own.bottom, own.bytes);
+  const OverflowGuard overflow_guard;  // stacks that overflow are named from a stack of their own
+  // The kernel's default slack lets a sleep of microseconds take 50 more.
+  const int slack = ::prctl(PR_GET_TIMERSLACK);
+  ::prctl(PR_SET_TIMERSLACK, 1000);
+  until_ = until;
+
+  while (Task* task = find_work(until)) {
+    FiberContext& to = is_fresh(*task) ? bind(*task) : *task->fiber();
+    leaving_how_ = Leave::Nothing;
+    switch_to(own_stack_, to, &to, false);
+  }
+
+  ::prctl(PR_SET_TIMERSLACK, slack);
+  until_ = nullptr;
+  thread_id_.store(0, std::memory_order_relaxed);
+  this_worker = nullptr;
+}
+
+bool Worker::must_return(const Task* until) const noexcept { return until ? until->done() : scheduler_.stopping(); }
+
+Task* Worker::find_work(const Task* until) {
+  IdleSet& idle = scheduler_.idle();
+  bool searching = false;  // counted in the idle set
+  Task* task = nullptr;
+  for (;;) {
+    if (attention_.load(std::memory_order_relaxed)) {
+      attention_.store(false, std::memory_order_relaxed);
+      check_outside();
+    }
+    if (until && until->done()) break;
+    fire_timers();
+    task = migrate_always_ ? nullptr : ring_.pop();
+    if (!task) task = take_injected();
+    if (!task && scheduler_.workers().size() > 1) {
+      // Half of the workers searching is enough: more would only contend for the same rings.
+      if (!searching && 2 * idle.searching() < scheduler_.workers().size()) {
+        idle.start_searching();
+        searching = true;
+      }
+      if (searching) task = steal();
+    }
+    if (task) break;
+    if (searching) {
+      idle.stop_searching();
+      searching = false;
+    }
+    if (must_return(until)) break;
+    searching = sleep(until);
+  }
+  // The last to stop looking hands the duty on: pushes were silent while it looked.
+  if (searching && idle.stop_searching() && (scheduler_.queue().size() > 0 || ring_.size() > 0)) scheduler_.wake_one();
+  return task;
+}
+
+void Worker::fire_timers() noexcept {
+  if (timers_.next_due() == INT64_MAX) return;
+  const std::int64_t now = Deadline::now_nanoseconds();
+  while (timers_.fire_due(now)) {
+  }
+}
+
+Task* Worker::steal() noexcept {
+  auto& workers = scheduler_.workers();
+  random_ = random_ * 1664525u + 1013904223u;
+  const auto count = static_cast<std::uint32_t>(workers.size());
+  const std::uint32_t start = (random_ >> 16) % count;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    Worker& victim = *workers[(start + i) % count];
+    if (&victim == this) continue;
+    const bool is_stuck = victim.stuck.load(std::memory_order_relaxed);
+    if (is_stuck && victim.timers_.next_due() != INT64_MAX) {
+      victim.timers_.fire_due(Deadline::now_nanoseconds());
+      if (Task* woken = ring_.pop()) return woken;
+    }
+    if (victim.ring_.steal_into(ring_, is_stuck) > 0) return ring_.pop();
+  }
+  return nullptr;
+}
+
+bool Worker::work_in_sight() const noexcept {
+  if (scheduler_.queue().size() > 0) return true;
+  for (const auto& other : scheduler_.workers()) {
+    const std::uint32_t tasks = other->ring_.size();
+    if (tasks >= 2 || (tasks == 1 && other->stuck.load(std::memory_order_relaxed))) return true;
+  }
+  return false;
+}
+
+// The order of these steps is the protocol of idle_set.hpp.
+bool Worker::sleep(const Task* until) noexcept {
+  const bool seated = scheduler_.take_poll_seat(index_);
+  bed.store(seated ? Bed::Reactor : Bed::Futex, std::memory_order_relaxed);
+  wake_token.store(0, std::memory_order_relaxed);
+  asleep.store(true, std::memory_order_relaxed);
+  scheduler_.idle().announce(index_);
+  if (!work_in_sight() && !must_return(until) && !attention_.load(std::memory_order_relaxed)) {
+    const Deadline deadline = Deadline::from_nanoseconds(timers_.next_due());
+    if (seated) {
+      scheduler_.reactor().poll(deadline);
+    } else {
+      port::futex_wait(port::futex_word(wake_token), 0, deadline);
+    }
+  }
+  asleep.store(false, std::memory_order_relaxed);
+  if (seated) scheduler_.leave_poll_seat();
+  return scheduler_.idle().withdraw(index_);
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,38 @@
+#include <weft/fiber/runtime.hpp>
+
+#include "engine/scheduler.hpp"
+
+namespace weft {
+
+namespace {
+
+detail::Scheduler::Settings settings_of(Runtime::Config config) {
+  detail::Scheduler::Settings settings;
+  settings.workers = config.workers == 0 ? detail::default_workers() : config.workers;
+  settings.stack_bytes = config.stack_bytes;
+  settings.name = std::move(config.name);
+  settings.driven = settings.workers == 1;
+  settings.migrate_always = config.migrate_always;
+  return settings;
+}
+
+}  // namespace
+
+Runtime::Runtime() : Runtime{Config{}} {}
+Runtime::Runtime(Config config)
+    : scheduler_{std::make_unique<detail::Scheduler>(settings_of(std::move(config)))} {}
+Runtime::~Runtime() = default;
+
+unsigned Runtime::workers() const noexcept { return scheduler_->settings().workers; }
+
+void Runtime::drive(detail::Task& task) {
+  if (scheduler_->settings().driven && !detail::current_context().is_fiber()) {
+    // If another thread is driving, it runs this fiber too, and may leave before it is done: then it is our turn.
+    while (!task.done() && !scheduler_->drive(task)) {
+      if (task.join_until(Deadline::after(std::chrono::milliseconds{1}))) break;
+    }
+  }
+  (void)task.join_until(Deadline::never());
+}
+
+}  // namespace weft

@@ -1,0 +1,48 @@
+#include <weft/fiber/this_fiber.hpp>
+
+#include <sched.h>
+
+#include <exception>
+
+#include <weft/base/error.hpp>
+#include <weft/detail/context.hpp>
+
+#include "engine/fiber_context.hpp"
+#include "engine/worker.hpp"
+
+namespace weft {
+
+using detail::Context;
+
+namespace {
+
+void check(const Context& self) {
+  // Nothing throws Cancelled while another exception unwinds.
+  if (self.cancel_requested() && std::uncaught_exceptions() == 0) detail::throw_cancelled();
+}
+
+}  // namespace
+
+void yield() {
+  Context& self = detail::current_context();
+  check(self);
+  if (self.is_fiber()) {
+    auto& fiber = static_cast<detail::FiberContext&>(self);
+    fiber.worker->yield(fiber);
+  } else {
+    ::sched_yield();
+  }
+}
+
+void sleep_until(Deadline deadline) {
+  Context& self = detail::current_context();
+  detail::Entry nobody;  // in no list: only the deadline or a kill ends the wait
+  if (!detail::arm(self, nobody, detail::Cancellable::Yes)) detail::throw_cancelled();
+  if (detail::park(self, detail::WaitKind::Sleep, nullptr, deadline) == detail::kCancelled) detail::throw_cancelled();
+}
+
+bool in_fiber() noexcept { return detail::current_context().is_fiber(); }
+
+void check_cancelled() { check(detail::current_context()); }
+
+}  // namespace weft

@@ -1,0 +1,193 @@
+#include "port/context_switch.hpp"
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__x86_64__)
+
+// Layout of a saved context, from the saved stack pointer up:
+//   mxcsr (4), x87 control word (2), padding (2), r15, r14, r13, r12, rbx, rbp, return address
+// The switch returns by `ret`, so that the processor's return predictor stays in step with the calls.
+// Of mxcsr only the control bits (0xffc0) belong to the callee-saved state (System V ABI, 3.2.3).
+asm(R"(
+.text
+.globl weft_switch_context
+.type weft_switch_context,@function
+.align 16
+weft_switch_context:
+    .cfi_startproc
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    subq $8, %rsp
+    stmxcsr (%rsp)
+    fnstcw 4(%rsp)
+    movl (%rsp), %ecx
+    movzwl 4(%rsp), %r8d
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    xorl (%rsi), %ecx
+    testl $0xffc0, %ecx
+    jne 1f
+    cmpw 4(%rsi), %r8w
+    jne 1f
+2:  addq $8, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    movq %rdx, %rax
+    ret
+1:  ldmxcsr (%rsi)
+    fldcw 4(%rsi)
+    jmp 2b
+    .cfi_endproc
+.size weft_switch_context, .-weft_switch_context
+
+.globl weft_context_entry
+.type weft_context_entry,@function
+.align 16
+weft_context_entry:
+    .cfi_startproc
+    .cfi_undefined rip
+    movq %rax, %rdi
+    callq *%rbx
+    ud2
+    .cfi_endproc
+.size weft_context_entry, .-weft_context_entry
+)");
+
+extern "C" void weft_context_entry();
+
+namespace weft::port {
+
+namespace {
+
+struct Saved {
+  std::uint32_t mxcsr;
+  std::uint16_t x87_control;
+  std::uint16_t padding;
+  std::uint64_t r15, r14, r13, r12, rbx, rbp;
+  std::uint64_t return_address;
+};
+
+}  // namespace
+
+void* make_context(void* top, void (*entry)(void*)) {
+  // weft_context_entry starts with a 16-byte aligned stack pointer, as the ABI demands before its call.
+  const auto aligned = reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15};
+  auto* saved = reinterpret_cast<Saved*>(aligned - 16 - sizeof(Saved));
+  std::memset(static_cast<void*>(saved), 0, sizeof(Saved) + 16);
+  asm volatile("stmxcsr %0" : "=m"(saved->mxcsr));
+  asm volatile("fnstcw %0" : "=m"(saved->x87_control));
+  saved->rbx = reinterpret_cast<std::uintptr_t>(entry);
+  saved->return_address = reinterpret_cast<std::uintptr_t>(&weft_context_entry);
+  return saved;
+}
+
+SavedFrame inspect_context(const void* saved) {
+  const auto* s = static_cast<const Saved*>(saved);
+  return {reinterpret_cast<const void*>(s->return_address), s + 1, reinterpret_cast<const void*>(s->rbp)};
+}
+
+}  // namespace weft::port
+
+#elif defined(__aarch64__)
+
+// Layout of a saved context: x19-x28, x29, x30, d8-d15, fpcr, padding (176 bytes).
+asm(R"(
+.text
+.globl weft_switch_context
+.type weft_switch_context,%function
+.align 4
+weft_switch_context:
+    .cfi_startproc
+    sub sp, sp, #176
+    stp x19, x20, [sp, #0]
+    stp x21, x22, [sp, #16]
+    stp x23, x24, [sp, #32]
+    stp x25, x26, [sp, #48]
+    stp x27, x28, [sp, #64]
+    stp x29, x30, [sp, #80]
+    stp d8, d9, [sp, #96]
+    stp d10, d11, [sp, #112]
+    stp d12, d13, [sp, #128]
+    stp d14, d15, [sp, #144]
+    mrs x9, fpcr
+    str x9, [sp, #160]
+    mov x10, sp
+    str x10, [x0]
+    mov sp, x1
+    ldr x11, [sp, #160]
+    cmp x9, x11
+    b.eq 1f
+    msr fpcr, x11
+1:  ldp x19, x20, [sp, #0]
+    ldp x21, x22, [sp, #16]
+    ldp x23, x24, [sp, #32]
+    ldp x25, x26, [sp, #48]
+    ldp x27, x28, [sp, #64]
+    ldp x29, x30, [sp, #80]
+    ldp d8, d9, [sp, #96]
+    ldp d10, d11, [sp, #112]
+    ldp d12, d13, [sp, #128]
+    ldp d14, d15, [sp, #144]
+    add sp, sp, #176
+    mov x0, x2
+    ret
+    .cfi_endproc
+.size weft_switch_context, .-weft_switch_context
+
+.globl weft_context_entry
+.type weft_context_entry,%function
+.align 4
+weft_context_entry:
+    .cfi_startproc
+    .cfi_undefined x30
+    blr x19
+    brk #1
+    .cfi_endproc
+.size weft_context_entry, .-weft_context_entry
+)");
+
+extern "C" void weft_context_entry();
+
+namespace weft::port {
+
+namespace {
+
+struct Saved {
+  std::uint64_t x19_to_x28[10];
+  std::uint64_t x29, x30;
+  std::uint64_t d8_to_d15[8];
+  std::uint64_t fpcr;
+  std::uint64_t padding;
+};
+
+}  // namespace
+
+void* make_context(void* top, void (*entry)(void*)) {
+  const auto aligned = reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15};
+  auto* saved = reinterpret_cast<Saved*>(aligned - 16 - sizeof(Saved));
+  std::memset(static_cast<void*>(saved), 0, sizeof(Saved) + 16);
+  asm volatile("mrs %0, fpcr" : "=r"(saved->fpcr));
+  saved->x19_to_x28[0] = reinterpret_cast<std::uintptr_t>(entry);
+  saved->x30 = reinterpret_cast<std::uintptr_t>(&weft_context_entry);
+  return saved;
+}
+
+SavedFrame inspect_context(const void* saved) {
+  const auto* s = static_cast<const Saved*>(saved);
+  return {reinterpret_cast<const void*>(s->x30), s + 1, reinterpret_cast<const void*>(s->x29)};
+}
+
+}  // namespace weft::port
+
+#else
+#error "weft has a context switch for x86-64 and aarch64 only"
+#endif

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstddef>
+
+namespace weft::port {
+
+/// Saves the callee-saved registers and the stack pointer of the running stack in `*save`, and goes on where `load` was
+/// saved. Returns, on the stack that was left, when somebody switches back to it: the `pass` of that switch.
+///
+/// The floating-point control words travel with the stack; they are reloaded only when they differ, because loading
+/// them costs more than the rest of the switch.
+extern "C" void* weft_switch_context(void** save, void* load, void* pass);
+
+/// Prepares a stack that ends at `top` so that the first switch to it calls entry(pass), which must not return.
+[[nodiscard]] void* make_context(void* top, void (*entry)(void*));
+
+/// Where a saved context will go on, and its stack and frame pointer there: for debuggers and stall reports.
+struct SavedFrame {
+  const void* instruction;
+  const void* stack;
+  const void* frame;
+};
+[[nodiscard]] SavedFrame inspect_context(const void* saved);
+
+}  // namespace weft::port

@@ -1,0 +1,53 @@
+#include <weft/sync/event.hpp>
+
+namespace weft {
+
+using detail::Context;
+using detail::Entry;
+
+void Event::set() noexcept {
+  std::uint32_t expected = 0;
+  // Nobody waits: one step, after which the event may be gone.
+  if (state_.compare_exchange_strong(expected, kSet, std::memory_order_release, std::memory_order_relaxed)) return;
+  Entry* released = nullptr;
+  {
+    Guard guard{state_};
+    released = waiters_.claim_all();
+    guard.set_value(kSet);
+  }
+  detail::deliver_all(released);
+}
+
+void Event::clear() noexcept {
+  Guard guard{state_};
+  guard.set_value(guard.value() & ~kSet);
+}
+
+bool Event::wait_until(Deadline deadline) {
+  // Past a set event only with the list bit clear: the one who sets it may still be inside.
+  if (state_.load(std::memory_order_acquire) == kSet) return true;
+  Context& self = detail::current_context();
+  Entry entry;
+  if (!detail::arm(self, entry, detail::Cancellable::Yes)) detail::throw_cancelled();
+  {
+    Guard guard{state_};
+    if (guard.value() & kSet) {
+      guard.release();
+      if (!detail::disarm(self)) (void)detail::park(self, detail::WaitKind::Event, this, Deadline::already());
+      return true;
+    }
+    waiters_.push_back(entry);
+    guard.set_value(guard.value() | kWaiters);
+  }
+  const detail::Outcome outcome = detail::park(self, detail::WaitKind::Event, this, deadline);
+  if (outcome == detail::kFired) return true;
+  {
+    Guard guard{state_};
+    if (entry.linked) waiters_.remove(entry);
+    if (waiters_.empty()) guard.set_value(guard.value() & ~kWaiters);
+  }
+  if (outcome == detail::kCancelled) detail::throw_cancelled();
+  return false;
+}
+
+}  // namespace weft

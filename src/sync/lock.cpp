@@ -1,0 +1,158 @@
+#include <weft/sync/lock.hpp>
+
+#include <string>
+
+#include <weft/base/error.hpp>
+
+namespace weft {
+
+using detail::Cancellable;
+using detail::Context;
+using detail::Entry;
+using detail::Outcome;
+
+namespace {
+
+constexpr std::int64_t kHandOffAfter = 1'000'000;  // nanoseconds a waiter is passed over, and between two hand-offs
+constexpr Outcome kRetry = 2;                      // woken to compete
+constexpr Outcome kHandedOver = 3;                 // woken as the holder
+
+/// What a waiter's entry carries: when it was first passed over.
+struct Passed {
+  std::int64_t since = 0;
+};
+
+void pause_processor() noexcept {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb" ::: "memory");
+#endif
+}
+
+}  // namespace
+
+bool Lock::try_lock() {
+  const std::uint64_t mine = detail::current_context_id() << kOwnerShift;
+  std::uint64_t seen = state_.load(std::memory_order_relaxed);
+  while (seen >> kOwnerShift == 0) {
+    if (seen & kList) return false;  // somebody is just passing it on, or queueing
+    if (state_.compare_exchange_weak(seen, seen | mine, std::memory_order_acquire, std::memory_order_relaxed)) return true;
+  }
+  return false;
+}
+
+// Only with the list bit clear: a release in progress must not find its lock gone, destroyed by the one it let in.
+bool Lock::take(std::uint64_t mine, std::uint64_t clearing) noexcept {
+  std::uint64_t seen = state_.load(std::memory_order_relaxed);
+  while (seen >> kOwnerShift == 0 && !(seen & kList)) {
+    if (state_.compare_exchange_weak(seen, (seen & ~clearing) | mine, std::memory_order_acquire,
+                                     std::memory_order_relaxed)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Threads look again a few times, far apart: looking often would slow the holder down, which has the line. About two
+// microseconds in all, less than going to sleep costs. Fibers never spin: the holder may need their worker.
+bool Lock::spin(std::uint64_t mine, std::uint64_t clearing) noexcept {
+  for (int look = 0; look < 10; ++look) {
+    for (int i = 0; i < 20; ++i) pause_processor();
+    if (take(mine, clearing)) return true;
+  }
+  return false;
+}
+
+void Lock::lock_slowly() { (void)acquire(Deadline::never(), Cancellable::No); }
+
+bool Lock::lock_until(Deadline deadline) { return acquire(deadline, Cancellable::Yes); }
+
+bool Lock::acquire(Deadline deadline, Cancellable cancellable) {
+  Context& self = detail::current_context();
+  const std::uint64_t mine = self.id << kOwnerShift;
+  std::uint64_t clearing = 0;  // kWoken, once we are the woken waiter: whoever that is clears it
+  Passed passed;
+  for (;;) {
+    if (take(mine, clearing) || (!self.is_fiber() && spin(mine, clearing))) return true;
+    Entry entry;
+    entry.payload = &passed;
+    if (!detail::arm(self, entry, cancellable)) {
+      if (clearing) {  // the lock may be free and nobody else on the way to it
+        Guard guard{state_};
+        guard.set_value(guard.value() & ~kWoken);
+        if (guard.value() >> kOwnerShift == 0) pass_on(guard);
+      }
+      detail::throw_cancelled();
+    }
+    {
+      Guard guard{state_};
+      if (guard.value() >> kOwnerShift == 0) {
+        guard.set_value((guard.value() & ~clearing) | mine);
+        guard.release();
+        // Armed but in no list: a kill may have decided it, but the lock is ours, and that counts.
+        if (!detail::disarm(self)) (void)detail::park(self, detail::WaitKind::Lock, this, Deadline::already());
+        return true;
+      }
+      // One that was woken and came too late keeps its place.
+      clearing ? waiters_.push_front(entry) : waiters_.push_back(entry);
+      if (clearing && passed.since == 0) passed.since = Deadline::now_nanoseconds();
+      guard.set_value((guard.value() & ~clearing) | kWaiters);
+    }
+    const Outcome outcome = detail::park(self, detail::WaitKind::Lock, this, deadline);
+    if (outcome == kHandedOver) return true;
+    if (outcome == kRetry) {
+      clearing = kWoken;
+      continue;
+    }
+    Guard guard{state_};
+    if (entry.linked) waiters_.remove(entry);
+    if (waiters_.empty()) guard.set_value(guard.value() & ~kWaiters);
+    guard.release();
+    if (outcome == detail::kCancelled) detail::throw_cancelled();
+    return false;
+  }
+}
+
+void Lock::unlock_slowly() {
+  const std::uint64_t mine = detail::current_context_id();
+  std::uint64_t seen = state_.load(std::memory_order_relaxed);
+  if (seen >> kOwnerShift != mine) {
+    throw InvalidStateError{std::string{"unlock Lock \""} + (name_ ? name_ : "") + "\": the caller does not hold it"};
+  }
+  // Somebody woken is on its way already: just let go.
+  while ((seen & kWoken) && !(seen & kList)) {
+    if (state_.compare_exchange_weak(seen, seen & kFlags, std::memory_order_release, std::memory_order_relaxed)) return;
+  }
+  Guard guard{state_};
+  guard.set_value(guard.value() & kFlags);
+  pass_on(guard);
+}
+
+// The lock is free in the guard's value, and nobody is on the way. Wakes the first waiter to compete for it, or, if that
+// one has been passed over for a millisecond, makes it the holder.
+void Lock::pass_on(Guard& guard) noexcept {
+  if (guard.value() & kWoken) return;
+  Entry* chosen = nullptr;
+  while (Entry* first = waiters_.front()) {
+    const auto& passed = *static_cast<Passed*>(first->payload);
+    bool hand_over = false;
+    if (passed.since != 0) {
+      const std::int64_t now = Deadline::now_nanoseconds();
+      hand_over = now - passed.since > kHandOffAfter &&
+                  now - last_handoff_.load(std::memory_order_relaxed) > kHandOffAfter;
+      if (hand_over) last_handoff_.store(now, std::memory_order_relaxed);
+    }
+    waiters_.remove(*first);
+    const std::uint64_t its_id = first->context->id;
+    if (!detail::claim(*first, hand_over ? kHandedOver : kRetry)) continue;
+    chosen = first;
+    guard.set_value(guard.value() | (hand_over ? its_id << kOwnerShift : kWoken));
+    break;
+  }
+  if (waiters_.empty()) guard.set_value(guard.value() & ~kWaiters);
+  guard.release();
+  if (chosen) detail::deliver(*chosen);
+}
+
+}  // namespace weft

@@ -1,0 +1,91 @@
+#include <weft/sync/semaphore.hpp>
+
+#include <string>
+
+#include <weft/base/error.hpp>
+
+namespace weft {
+
+using detail::Context;
+using detail::Entry;
+
+namespace {
+
+[[noreturn]] void too_many(std::uint64_t permits) {
+  throw InvalidStateError{"a Semaphore cannot hold " + std::to_string(permits) + " permits; the most is " +
+                          std::to_string(Semaphore::max_value())};
+}
+
+}  // namespace
+
+Semaphore::Semaphore(std::uint32_t permits) : state_{std::uint64_t{permits} << kCountShift} {
+  if (permits > max_value()) too_many(permits);
+}
+
+bool Semaphore::try_acquire() noexcept {
+  std::uint64_t seen = state_.load(std::memory_order_relaxed);
+  // With the list bit clear only, see Event; a permit is never left while somebody waits.
+  while (seen >= kOne && !(seen & kList)) {
+    if (state_.compare_exchange_weak(seen, seen - kOne, std::memory_order_acquire, std::memory_order_relaxed)) return true;
+  }
+  return false;
+}
+
+bool Semaphore::try_acquire_until(Deadline deadline) {
+  if (try_acquire()) return true;
+  Context& self = detail::current_context();
+  Entry entry;
+  if (!detail::arm(self, entry, detail::Cancellable::Yes)) detail::throw_cancelled();
+  {
+    Guard guard{state_};
+    if (guard.value() >= kOne) {
+      guard.set_value(guard.value() - kOne);
+      guard.release();
+      if (!detail::disarm(self)) (void)detail::park(self, detail::WaitKind::Semaphore, this, Deadline::already());
+      return true;
+    }
+    waiters_.push_back(entry);
+    guard.set_value(guard.value() | kWaiters);
+  }
+  const detail::Outcome outcome = detail::park(self, detail::WaitKind::Semaphore, this, deadline);
+  if (outcome == detail::kFired) return true;  // the permit was handed over
+  {
+    Guard guard{state_};
+    if (entry.linked) waiters_.remove(entry);
+    if (waiters_.empty()) guard.set_value(guard.value() & ~kWaiters);
+  }
+  if (outcome == detail::kCancelled) detail::throw_cancelled();
+  return false;
+}
+
+void Semaphore::release(std::uint32_t permits) {
+  std::uint64_t seen = state_.load(std::memory_order_relaxed);
+  while (!(seen & (kList | kWaiters))) {
+    const std::uint64_t total = (seen >> kCountShift) + permits;
+    if (total > max_value()) too_many(total);
+    if (state_.compare_exchange_weak(seen, total << kCountShift, std::memory_order_release, std::memory_order_relaxed)) {
+      return;
+    }
+  }
+  Entry* served = nullptr;
+  Entry** last = &served;
+  {
+    Guard guard{state_};
+    const std::uint64_t total = (guard.value() >> kCountShift) + permits;
+    if (total > max_value()) too_many(total);
+    std::uint64_t left = permits;
+    while (left > 0) {
+      Entry* waiter = waiters_.claim_front();
+      if (!waiter) break;
+      --left;
+      *last = waiter;
+      last = &waiter->next;
+    }
+    std::uint64_t value = guard.value() + left * kOne;
+    if (waiters_.empty()) value &= ~kWaiters;
+    guard.set_value(value);
+  }
+  detail::deliver_all(served);
+}
+
+}  // namespace weft
