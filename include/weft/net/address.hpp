@@ -13,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-#include "weft/base/error.hpp"
+#include <weft/base/error.hpp>
 
 namespace weft {
 
@@ -39,10 +39,11 @@ class AddressError : public Error {
 /// Example:       tests/net/address_test.cpp
 class Address {
  public:
-  /// The address of nothing: family Unspecified. What an unnamed UNIX socket reports as its peer.
+  /// The address of nothing: family Unspecified. (A UNIX socket without a name has family Unix and an empty path.)
   Address() noexcept;
 
-  /// Reads "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", "unix:/path" or "unix:@abstract".
+  /// Reads "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", "unix:/path" or "unix:@abstract", where \xNN in a UNIX
+  /// name stands for that byte.
   /// Throws: AddressError naming the text and what is wrong with it.
   [[nodiscard]] static Address parse(std::string_view text);
   /// As parse(), without a throw for a text that is no address.
@@ -81,7 +82,7 @@ class Address {
   /// The same address with another port. Throws: AddressError for UNIX.
   [[nodiscard]] Address with_port(std::uint16_t port) const;
 
-  /// What parse() reads; control bytes of UNIX names are shown as \xNN.
+  /// What parse() reads. Bytes of UNIX names that do not print, and backslashes, are shown as \xNN.
   [[nodiscard]] std::string to_string() const;
 
   [[nodiscard]] const sockaddr* data() const noexcept { return &storage_.any; }

@@ -5,9 +5,9 @@
 #include <optional>
 #include <string_view>
 
-#include "weft/base/deadline.hpp"
-#include "weft/net/address.hpp"
-#include "weft/net/socket.hpp"
+#include <weft/base/deadline.hpp>
+#include <weft/net/address.hpp>
+#include <weft/net/socket.hpp>
 
 namespace weft {
 

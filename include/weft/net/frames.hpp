@@ -8,9 +8,9 @@
 #include <string>
 #include <string_view>
 
-#include "weft/base/deadline.hpp"
-#include "weft/net/pack.hpp"
-#include "weft/net/socket.hpp"
+#include <weft/base/deadline.hpp>
+#include <weft/net/pack.hpp>
+#include <weft/net/socket.hpp>
 
 namespace weft {
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include "weft/base/error.hpp"
+#include <weft/base/error.hpp>
 
 namespace weft {
 

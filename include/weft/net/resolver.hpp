@@ -5,10 +5,10 @@
 #include <string_view>
 #include <vector>
 
-#include "weft/base/deadline.hpp"
-#include "weft/base/error.hpp"
-#include "weft/net/address.hpp"
-#include "weft/net/socket.hpp"
+#include <weft/base/deadline.hpp>
+#include <weft/base/error.hpp>
+#include <weft/net/address.hpp>
+#include <weft/net/socket.hpp>
 
 namespace weft {
 

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "weft/net/address.hpp"
-#include "weft/net/socket.hpp"
+#include <weft/net/address.hpp>
+#include <weft/net/socket.hpp>
 
 namespace weft {
 

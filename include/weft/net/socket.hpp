@@ -11,9 +11,9 @@
 #include <string_view>
 #include <utility>
 
-#include "weft/base/deadline.hpp"
-#include "weft/base/error.hpp"
-#include "weft/net/address.hpp"
+#include <weft/base/deadline.hpp>
+#include <weft/base/error.hpp>
+#include <weft/net/address.hpp>
 
 struct msghdr;
 
@@ -39,6 +39,16 @@ class EndOfStream : public Error {
 
  private:
   std::size_t received_;
+};
+
+/// Sending all of something ran out of time; the bytes counted here went out (to the kernel, at least).
+class SendTimeout : public TimeoutError {
+ public:
+  SendTimeout(const std::string& what, std::size_t sent) : TimeoutError(what), sent_(sent) {}
+  [[nodiscard]] std::size_t sent() const noexcept { return sent_; }
+
+ private:
+  std::size_t sent_;
 };
 
 /// recv_exactly() ran out of time; the bytes counted here were taken from the stream.
