@@ -1,4 +1,4 @@
-#include "socket_calls.hpp"
+#include "port/socket_calls.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -10,7 +10,7 @@
 
 #define WEFT_NOINLINE __attribute__((noinline))
 
-namespace weft::detail {
+namespace weft::port {
 
 namespace {
 
@@ -143,4 +143,4 @@ WEFT_NOINLINE int sys_ppoll(pollfd* fds, std::size_t count, std::int64_t timeout
   return ready < 0 ? -errno : ready;
 }
 
-}  // namespace weft::detail
+}  // namespace weft::port

@@ -13,7 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace weft::detail {
+namespace weft::port {
 
 [[nodiscard]] int sys_socket(int family, int type, int protocol) noexcept;
 [[nodiscard]] int sys_socketpair(int family, int type, int fds[2]) noexcept;
@@ -44,4 +44,4 @@ void sys_close(int fd) noexcept;
 // Waits at most `timeout_ns` (negative: for ever) for one of the events. EINTR is reported: the caller recomputes its time.
 [[nodiscard]] int sys_ppoll(pollfd* fds, std::size_t count, std::int64_t timeout_ns) noexcept;
 
-}  // namespace weft::detail
+}  // namespace weft::port

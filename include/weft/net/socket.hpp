@@ -112,7 +112,8 @@ class Socket {
   /// it, clients are left to try again. The kernel cuts it to net.core.somaxconn.
   void listen(int backlog = kDefaultBacklog);
   /// Takes the next connection. When the process or the machine is out of descriptors or memory it waits (5 ms,
-  /// doubling up to 1 s) and tries again; a connection that broke before it was taken is skipped.
+  /// doubling up to 1 s) and tries again; a connection that broke before it was taken is skipped. TCP_NODELAY is on
+  /// in the new socket.
   [[nodiscard]] Socket accept(Deadline deadline = {});
   [[nodiscard]] std::pair<Socket, Address> accept_with_address(Deadline deadline = {});
   /// Never waits; nothing when no connection is there, or none can be taken for lack of descriptors or memory.
@@ -134,7 +135,7 @@ class Socket {
   std::size_t send(std::string_view bytes, Deadline deadline = {}, int flags = 0);
   std::size_t send(std::span<const std::byte> bytes, Deadline deadline = {}, int flags = 0);
   std::size_t send(const void* data, std::size_t size, Deadline deadline = {}, int flags = 0);
-  /// Sends all of `bytes`. Throws: SendTimeout, which says how much went out; OSError.
+  /// Sends all of `bytes`. Throws: SendTimeout, which says how much went out, in non-blocking mode too; OSError.
   void send_all(std::string_view bytes, Deadline deadline = {});
   void send_all(std::span<const std::byte> bytes, Deadline deadline = {});
   void send_all(const void* data, std::size_t size, Deadline deadline = {});
@@ -219,20 +220,31 @@ class Socket {
 
   [[nodiscard]] Address local_address() const;
   [[nodiscard]] Address peer_address() const;
-  [[nodiscard]] Family family() const noexcept { return static_cast<Family>(family_); }
-  [[nodiscard]] Type type() const noexcept { return static_cast<Type>(type_); }
+  [[nodiscard]] Family family() const noexcept { return static_cast<Family>(kind_.family); }
+  [[nodiscard]] Type type() const noexcept { return static_cast<Type>(kind_.type); }
 
  private:
   class Call;
-  Socket(detail::Descriptor* descriptor, int family, int type) noexcept;
+  struct Kind {
+    std::int16_t family = 0;
+    std::int8_t type = 0;
+    bool is_tcp = false;
+  };
 
-  // Fixed between moves. The Descriptor outlives close(): it goes back to its pool when the Socket lets go of it.
+  static Socket own(int fd, Kind kind);
+  Socket own_accepted(int fd, const Address& peer) const;
+  int connect_within(Call& call, const Address& address);
+  void remember_peer(const Address& address);
+  void let_go() noexcept;
+
+  // Fixed between moves. The descriptor outlives close(): it goes back to its pool when the Socket lets go of it.
   detail::Descriptor* descriptor_ = nullptr;
-  std::int16_t family_ = 0;
-  std::int16_t type_ = 0;
+  Kind kind_;
   // Nanoseconds: kForever, 0 for non-blocking mode, or the timeout.
   static constexpr std::int64_t kForever = -1;
   std::atomic<std::int64_t> timeout_{kForever};
+  // For messages about connections that broke: the kernel forgets the peer then. Set once, owned.
+  std::atomic<const Address*> peer_{nullptr};
 };
 
 }  // namespace weft
