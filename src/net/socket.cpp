@@ -792,6 +792,15 @@ void Socket::set_keepalive(bool on) { set_option(SOL_SOCKET, SO_KEEPALIVE, on); 
 
 void Socket::set_v6only(bool on) { set_option(IPPROTO_IPV6, IPV6_V6ONLY, on); }
 
+std::string Socket::name() const {
+  if (const Address* peer = peer_.load(std::memory_order_acquire)) return peer->to_string();
+  try {
+    return Call{*this, "name", Deadline::never()}.object();
+  } catch (const OSError&) {
+    return "closed socket";
+  }
+}
+
 Address Socket::local_address() const {
   Call call{*this, "get address of", Deadline::never()};
   AddressBuffer buffer;

@@ -39,10 +39,8 @@ struct FrameOptions {
 /// Example:       examples/sticky_packets.cpp
 class FrameStream {
  public:
+  /// Throws: PackError when the width is none of 1, 2, 4, 8.
   explicit FrameStream(Socket& socket, const FrameOptions& options = {});
-  ~FrameStream();
-  FrameStream(FrameStream&&) noexcept;
-  FrameStream& operator=(FrameStream&&) = delete;
 
   /// Sends one message. Throws: ProtocolError when it is too long, and nothing was sent; SendTimeout; OSError.
   void send(std::string_view message, Deadline deadline = {});
@@ -53,12 +51,13 @@ class FrameStream {
   [[nodiscard]] std::optional<std::string> recv(Deadline deadline = {});
 
   /// Only the length of the next message, for callers that take the body themselves with recv_raw_into(). Nothing
-  /// when the stream ended before it. `max_size_bytes` is checked unless another limit is given.
+  /// when the stream ended before it. A limit given here counts in the place of the options' max_size_bytes.
   [[nodiscard]] std::optional<std::uint64_t> recv_length(Deadline deadline = {});
   [[nodiscard]] std::optional<std::uint64_t> recv_length(std::uint64_t max_size_bytes, Deadline deadline = {});
 
   /// Bytes of the stream as they are: what was read ahead first, then straight from the socket.
   /// Returns: how many, at least one; 0 at the end of the stream (or for an empty span).
+  /// Throws:  InvalidStateError in the middle of a message that recv() was interrupted in; TimeoutError; OSError.
   [[nodiscard]] std::size_t recv_raw_into(std::span<std::byte> buffer, Deadline deadline = {});
   /// Fills all of `buffer`. Throws: EndOfStream, RecvTimeout, OSError.
   void recv_raw_exactly(std::span<std::byte> buffer, Deadline deadline = {});
@@ -69,8 +68,12 @@ class FrameStream {
   [[nodiscard]] const FrameOptions& options() const noexcept { return options_; }
 
  private:
-  bool fill(std::size_t wanted, Deadline deadline);
-  void check_length(std::uint64_t length, std::uint64_t max) const;
+  class Patience;
+  bool fill(std::size_t wanted, Patience& patience);
+  std::optional<std::uint64_t> take_length(std::uint64_t max_size_bytes, Patience& patience);
+  void receive_body(Patience& patience);
+  std::size_t take_buffered(char* out, std::size_t size) noexcept;
+  [[noreturn]] void throw_cut(std::uint64_t received, std::uint64_t wanted) const;
 
   // Fixed after construction.
   Socket* socket_;
@@ -79,9 +82,11 @@ class FrameStream {
   std::unique_ptr<char[]> buffer_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
-  // A message interrupted by a time limit: its length, and what came of its body.
-  std::optional<std::uint64_t> pending_length_;
-  std::string partial_;
+  // The receiver's: the message in progress, kept when a time limit interrupts it. `body_` is as long as memory was
+  // made for it; `body_bytes_` of it have come.
+  std::optional<std::uint64_t> length_;
+  std::string body_;
+  std::size_t body_bytes_ = 0;
 };
 
 }  // namespace weft

@@ -22,7 +22,7 @@ struct ServerOptions {
 ///
 /// Semantics: after Python socket.create_server; differs: dual stack by default. A UNIX path that exists is an
 ///            error, as in bind(2): removing a stale one is the caller's decision.
-/// Throws:    OSError such as "listen on 127.0.0.1:80: Permission denied".
+/// Throws:    OSError such as "bind to 127.0.0.1:80: Permission denied".
 [[nodiscard]] Socket create_server(const Address& address, const ServerOptions& options = {});
 
 /// The same for a host, which may be a name (its first address is used). Empty means every address of this machine:

@@ -218,6 +218,8 @@ class Socket {
   /// Whether an IPv6 socket refuses IPv4 peers.
   void set_v6only(bool on);
 
+  /// For messages and logs: the peer's address, else the own one, else a description; never fails.
+  [[nodiscard]] std::string name() const;
   [[nodiscard]] Address local_address() const;
   [[nodiscard]] Address peer_address() const;
   [[nodiscard]] Family family() const noexcept { return static_cast<Family>(kind_.family); }
