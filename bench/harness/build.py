@@ -17,15 +17,25 @@ def _known_targets(build_dir: pathlib.Path) -> set:
     return {line.split(":")[0] for line in done.stdout.splitlines()}
 
 
+def _build(source_dir: pathlib.Path, build_dir: pathlib.Path, targets: list) -> None:
+    """By tools/build where it applies: it lets only one build of a tree run at a time."""
+    if build_dir == source_dir / "build" / "release" and (source_dir / "tools" / "build").exists():
+        _run([source_dir / "tools" / "build", "release", *targets])
+    else:
+        _run(["cmake", "--build", build_dir, "--target", *targets])
+
+
 def build_cpp(source_dir: pathlib.Path, build_dir: pathlib.Path, workloads: list) -> None:
     if not (build_dir / "build.ninja").exists():
-        _run(["cmake", "-S", source_dir, "-B", build_dir, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
-              "-DWEFT_BUILD_BENCH=ON"])
+        _run(["cmake", "--preset", "release", "-S", source_dir, "-B", build_dir])
     known = _known_targets(build_dir)
+    if "weft_bench" not in known:
+        _run(["cmake", "-DWEFT_BUILD_BENCH=ON", build_dir])
+        known = _known_targets(build_dir)
     wanted = [target for workload in workloads for target in (f"bench_{workload.folder}", *workload.targets)]
     chosen = [target for target in dict.fromkeys(wanted) if target in known]
     if chosen:
-        _run(["cmake", "--build", build_dir, "--target", *chosen])
+        _build(source_dir, build_dir, chosen)
 
 
 def build_go(source_dir: pathlib.Path, build_dir: pathlib.Path, workloads: list) -> None:
