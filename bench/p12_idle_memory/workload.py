@@ -15,7 +15,7 @@ class WORKLOAD(Workload):
         Column("resident_bytes", "resident", "bytes", digits=0),
         Column("page_table_bytes", "page tables", "bytes", digits=0),
     ]
-    cases = [Case("10,000 connections", values={"connections": 10_000})]
+    cases = [Case("10,000 idle connections", values={"connections": 10_000})]
     contenders = servers()
 
     def measure(self, contender: Contender, case: Case, options: Options) -> dict:
