@@ -1,0 +1,1 @@
+"""What bench/compare stands on: building, running, reporting. Standard library only."""
