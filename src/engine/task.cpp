@@ -46,7 +46,7 @@ bool Task::join_until(Deadline deadline) {
         guard.release();
         // Not linked, so only a kill can have decided it, and the fiber has ended: both are true, the grant wins.
         if (!disarm(self)) (void)park(self, WaitKind::Join, this, Deadline::already());
-        state_.fetch_or(kNoticed, std::memory_order_relaxed);
+        noticed_.store(true, std::memory_order_relaxed);
         return true;
       }
       waiters_.push_back(entry);
@@ -61,7 +61,7 @@ bool Task::join_until(Deadline deadline) {
       return false;
     }
   }
-  state_.fetch_or(kNoticed, std::memory_order_relaxed);
+  noticed_.store(true, std::memory_order_relaxed);
   return true;
 }
 
@@ -112,7 +112,7 @@ void Task::finish() noexcept {
 }
 
 void Task::dispose() noexcept {
-  if (failure_ && !(state_.load(std::memory_order_relaxed) & kNoticed)) report_uncaught();
+  if (failure_ && !noticed_.load(std::memory_order_relaxed)) report_uncaught();
   delete this;
 }
 

@@ -3,6 +3,7 @@
 // What runs as a fiber: the callable, its result and who waits for it. Headers of weft only.
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -54,6 +55,10 @@ class Task {
   [[nodiscard]] std::uint32_t stack_bytes() const noexcept { return stack_bytes_; }
   void attach(Scheduler& scheduler) noexcept { scheduler_ = &scheduler; }
 
+  // Sized: the destructor is virtual, so that the size is that of the whole task.
+  static void* operator new(std::size_t bytes);
+  static void operator delete(void* memory, std::size_t bytes) noexcept;
+
   Task* next = nullptr;  ///< Link of the queue the task stands in.
 
  protected:
@@ -67,7 +72,7 @@ class Task {
   void set_stack_bytes(std::uint32_t bytes) noexcept { stack_bytes_ = bytes; }
 
  private:
-  static constexpr std::uint32_t kList = 1, kDone = 2, kWaiters = 4, kKilled = 8, kUnwound = 16, kNoticed = 32;
+  static constexpr std::uint32_t kList = 1, kDone = 2, kWaiters = 4, kKilled = 8, kUnwound = 16;
   using Guard = ListGuard<std::uint32_t, kList>;
 
   void dispose() noexcept;
@@ -81,6 +86,9 @@ class Task {
   std::exception_ptr failure_;
   std::unique_ptr<std::string> name_;  // guarded by kList
   std::uint64_t id_;
+  // Somebody waited for the end, so that a failure need not be reported. Written before the writer's reference is given
+  // up, read by whoever gives up the last one.
+  std::atomic<bool> noticed_{false};
   std::uint32_t stack_bytes_ = 0;  // 0: the runtime's default
 };
 
