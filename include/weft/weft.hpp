@@ -10,6 +10,13 @@
 #include <weft/fiber/spawn.hpp>
 #include <weft/fiber/this_fiber.hpp>
 #include <weft/io/blocking.hpp>
+#include <weft/net/address.hpp>
+#include <weft/net/connect.hpp>
+#include <weft/net/frames.hpp>
+#include <weft/net/resolver.hpp>
+#include <weft/net/server_socket.hpp>
+#include <weft/net/socket.hpp>
+#include <weft/queue/queue.hpp>
 #include <weft/sync/condition.hpp>
 #include <weft/sync/event.hpp>
 #include <weft/sync/lock.hpp>
