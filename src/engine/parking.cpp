@@ -31,9 +31,8 @@ bool claim_context(Context& context, std::uint64_t epoch, Outcome outcome, bool&
     if (word::epoch(seen) != epoch || (state != word::kArmed && state != word::kParked)) return false;
     was_parked = state == word::kParked;
     const bool at_once = was_parked && context.is_fiber();
-    const std::uint64_t decided = epoch | (seen & word::kCancelRequested) |
-                                  std::uint64_t{outcome} << word::kOutcomeShift |
-                                  (at_once ? word::kSettled : word::kClaimed);
+    const std::uint64_t decided =
+        epoch | std::uint64_t{outcome} << word::kOutcomeShift | (at_once ? word::kSettled : word::kClaimed);
     // Acquire: what a parked fiber saved is ours to resume. Release: it sees what the claimer did before.
     if (context.waiter.compare_exchange_weak(seen, decided, std::memory_order_acq_rel, std::memory_order_relaxed)) {
       return true;
@@ -47,8 +46,8 @@ void deliver_context(Context& context, bool was_parked) noexcept {
     task.scheduler().schedule(task);
     return;
   }
-  // A subtraction, not a store: a kill may be setting its bit. Release: the claimer's last touch of the object.
-  context.waiter.fetch_and(~word::kStateMask, std::memory_order_release);
+  // Release: the claimer's last touch of the object. Nobody else changes a claimed word.
+  context.waiter.store(context.waiter.load(std::memory_order_relaxed) & ~word::kStateMask, std::memory_order_release);
   if (!context.is_fiber() && was_parked) as_thread(context).wake();
 }
 
@@ -98,22 +97,16 @@ void Backoff::pause() noexcept {
 }
 
 bool arm(Context& self, Entry& entry, Cancellable cancellable) noexcept {
-  std::uint64_t seen = self.waiter.load(std::memory_order_relaxed);
   // Nothing throws Cancelled while another exception unwinds: that would end the program.
-  if (cancellable == Cancellable::Yes && std::uncaught_exceptions() > 0) cancellable = Cancellable::No;
-  const bool may_cancel = cancellable == Cancellable::Yes;
-  for (;;) {
-    if (may_cancel && (seen & word::kCancelRequested)) return false;
-    const std::uint64_t armed = (word::epoch(seen) + word::kEpochOne) | (seen & word::kCancelRequested) |
-                                (may_cancel ? 0 : word::kShielded) | word::kArmed;
-    // A read-modify-write, so that the request of a concurrent kill is either seen here or sees the wait. Release: the
-    // claimer reads the entry through the object's list, this only orders the word itself.
-    if (self.waiter.compare_exchange_weak(seen, armed, std::memory_order_acq_rel, std::memory_order_relaxed)) {
-      entry.context = &self;
-      entry.epoch = word::epoch(armed);
-      return true;
-    }
-  }
+  const bool may_cancel = cancellable == Cancellable::Yes && std::uncaught_exceptions() == 0;
+  if (may_cancel && self.cancel_requested()) return false;
+  const std::uint64_t before = self.waiter.load(std::memory_order_relaxed);
+  entry.context = &self;
+  entry.epoch = word::epoch(before) + word::kEpochOne;
+  // A plain store: while settled, the word is this context's own. A kill that comes now finds it armed, or is found by
+  // the look at `cancel` after parking. The entry is published by the list it goes into.
+  self.waiter.store(entry.epoch | (may_cancel ? 0 : word::kShielded) | word::kArmed, std::memory_order_relaxed);
+  return true;
 }
 
 bool claim(Entry& entry, Outcome outcome) noexcept {
@@ -133,8 +126,7 @@ void deliver_all(Entry* first) noexcept {
 bool disarm(Context& self) noexcept {
   std::uint64_t seen = self.waiter.load(std::memory_order_relaxed);
   while (word::state(seen) == word::kArmed) {
-    const std::uint64_t settled = word::epoch(seen) | (seen & word::kCancelRequested);
-    if (self.waiter.compare_exchange_weak(seen, settled, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+    if (self.waiter.compare_exchange_weak(seen, word::epoch(seen), std::memory_order_acq_rel, std::memory_order_relaxed)) {
       return true;
     }
   }
@@ -142,6 +134,7 @@ bool disarm(Context& self) noexcept {
 }
 
 Outcome park(Context& self, WaitKind kind, const void* object, Deadline deadline) noexcept {
+  if (killed_before_park(self)) return kCancelled;
   self.wait_object.store(object, std::memory_order_relaxed);
   self.wait_kind.store(kind, std::memory_order_relaxed);
   const Outcome outcome =
@@ -151,26 +144,36 @@ Outcome park(Context& self, WaitKind kind, const void* object, Deadline deadline
 }
 
 void request_cancel(Context& context) noexcept {
-  std::uint64_t seen = context.waiter.load(std::memory_order_relaxed);
+  context.cancel.store(true, std::memory_order_seq_cst);
+  // The load must not be older than a park that missed the flag: a read-modify-write reads the newest.
+  std::uint64_t seen = context.waiter.fetch_or(0, std::memory_order_seq_cst);
   for (;;) {
     const std::uint64_t state = word::state(seen);
-    const bool waits = (state == word::kArmed || state == word::kParked) && !(seen & word::kShielded);
-    if (!waits) {
-      if (context.waiter.compare_exchange_weak(seen, seen | word::kCancelRequested, std::memory_order_acq_rel,
-                                               std::memory_order_relaxed)) {
-        return;
-      }
-      continue;
-    }
+    if ((state != word::kArmed && state != word::kParked) || (seen & word::kShielded)) return;
     const bool was_parked = state == word::kParked;
-    const std::uint64_t decided = word::epoch(seen) | word::kCancelRequested |
-                                  std::uint64_t{kCancelled} << word::kOutcomeShift |
+    const std::uint64_t decided = word::epoch(seen) | std::uint64_t{kCancelled} << word::kOutcomeShift |
                                   (was_parked && context.is_fiber() ? word::kSettled : word::kClaimed);
     if (context.waiter.compare_exchange_weak(seen, decided, std::memory_order_acq_rel, std::memory_order_relaxed)) {
       deliver_context(context, was_parked);
       return;
     }
   }
+}
+
+void fence_before_park() noexcept { std::atomic_thread_fence(std::memory_order_seq_cst); }
+
+bool killed_before_park(Context& self) noexcept {
+#if !defined(__x86_64__)
+  // On x86 taking the object's list bit, a locked instruction, was the full barrier after arm()'s store.
+  fence_before_park();
+#endif
+  if (!self.cancel_requested()) [[likely]] return false;
+  std::uint64_t seen = self.waiter.load(std::memory_order_relaxed);
+  while (word::state(seen) == word::kArmed && !(seen & word::kShielded)) {
+    const std::uint64_t decided = word::epoch(seen) | std::uint64_t{kCancelled} << word::kOutcomeShift;
+    if (self.waiter.compare_exchange_weak(seen, decided, std::memory_order_acq_rel, std::memory_order_relaxed)) return true;
+  }
+  return false;
 }
 
 void throw_cancelled() { throw Cancelled{}; }

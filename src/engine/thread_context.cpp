@@ -36,7 +36,7 @@ ThreadContext& take_context() {
       pool = free->next_free;
       free->id = next_context_id();
       // A kill that was meant for the former thread does not concern this one.
-      free->waiter.store(word::epoch(free->waiter.load(std::memory_order_relaxed)), std::memory_order_relaxed);
+      free->cancel.store(false, std::memory_order_relaxed);
       return *free;
     }
   }
@@ -126,8 +126,7 @@ bool ThreadContext::fall_asleep() noexcept {
 bool ThreadContext::decide_myself(Outcome outcome) noexcept {
   std::uint64_t seen = waiter.load(std::memory_order_relaxed);
   while (word::state(seen) == word::kParked) {
-    const std::uint64_t decided =
-        word::epoch(seen) | (seen & word::kCancelRequested) | std::uint64_t{outcome} << word::kOutcomeShift;
+    const std::uint64_t decided = word::epoch(seen) | std::uint64_t{outcome} << word::kOutcomeShift;
     if (waiter.compare_exchange_weak(seen, decided, std::memory_order_acq_rel, std::memory_order_relaxed)) return true;
   }
   return false;
@@ -167,6 +166,7 @@ Outcome ThreadContext::park_on(int fd, short events, Deadline deadline) noexcept
   if (event_.load(std::memory_order_relaxed) < 0) {
     event_.store(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), std::memory_order_relaxed);
   }
+  if (killed_before_park(*this)) return kCancelled;
   // Published by the release in fall_asleep(): whoever claims the wait as parked sees it.
   polling_.store(true, std::memory_order_relaxed);
   if (fall_asleep()) {

@@ -31,6 +31,9 @@ class ThreadContext final : public Context {
   std::atomic<int> event_{-1};  // eventfd that ends a poll; made on first use
 };
 
+/// Whether a kill came between arm() and now, and has been made the outcome.
+[[nodiscard]] bool killed_before_park(Context& self) noexcept;
+
 /// Where this thread keeps the context that runs on it. Never inlined: see current_context().
 [[nodiscard]] Context*& current_context_slot() noexcept;
 

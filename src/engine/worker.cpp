@@ -86,7 +86,7 @@ inline void Worker::settle() noexcept {
       Task* task = left->task.load(std::memory_order_relaxed);
       std::uint64_t seen = left->waiter.load(std::memory_order_relaxed);
       while (word::state(seen) == word::kArmed) {
-        // Release: whoever claims it parked finds its registers saved.
+        // Release: whoever claims it parked finds its registers saved. From here on it may run elsewhere, and end.
         if (left->waiter.compare_exchange_weak(seen, (seen & ~word::kStateMask) | word::kParked,
                                                std::memory_order_release, std::memory_order_relaxed)) {
           return;
@@ -148,8 +148,7 @@ void Worker::run_tasks(FiberContext& self) {
     now->count_switch();
     self.id = next->id();
     self.label[0] = '\0';
-    // The new fiber was not the one that was asked to end.
-    self.waiter.store(word::epoch(self.waiter.load(std::memory_order_relaxed)), std::memory_order_relaxed);
+    self.cancel.store(false, std::memory_order_relaxed);  // it was not this fiber that was asked to end
     self.task.store(next, std::memory_order_release);
   }
 }

@@ -38,6 +38,7 @@ void sleep_until(Deadline deadline) {
   Context& self = detail::current_context();
   detail::Entry nobody;  // in no list: only the deadline or a kill ends the wait
   if (!detail::arm(self, nobody, detail::Cancellable::Yes)) detail::throw_cancelled();
+  detail::fence_before_park();
   if (detail::park(self, detail::WaitKind::Sleep, nullptr, deadline) == detail::kCancelled) detail::throw_cancelled();
 }
 

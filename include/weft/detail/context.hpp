@@ -22,10 +22,10 @@ inline constexpr Outcome kCancelled = 0xFFFE;
 /// The waiter word: one 64-bit atomic in the context, so that whoever ends a wait, and whoever only wants to
 /// (a kill, a timer), races for one compare-and-swap and never touches the blocked frame after losing it.
 ///
-///   bits 0-2  state      bit 3  shielded      bit 4  cancel requested (sticky)      bits 8-23  outcome      bits 24-63  epoch
+///   bits 0-2  state      bit 3  shielded      bits 8-23  outcome      bits 24-63  epoch
 ///
 ///   state     meaning                                          leaves by
-///   Settled   no wait, or a wait whose end is known            arm(), by its own context
+///   Settled   no wait, or a wait whose end is known            arm(), by its own context, with a plain store
 ///   Armed     the context has begun to wait, still running     Parked (its own switch or futex call), Claimed (anyone)
 ///   Parked    the context sleeps                               fiber: Settled, thread: Claimed (anyone)
 ///   Claimed   decided; the claimer has not let go yet          Settled, by the claimer's deliver()
@@ -33,7 +33,7 @@ inline constexpr Outcome kCancelled = 0xFFFE;
 /// The epoch counts waits: a claim carries the epoch it was meant for and fails against any other.
 namespace word {
 inline constexpr std::uint64_t kSettled = 0, kArmed = 1, kParked = 2, kClaimed = 3;
-inline constexpr std::uint64_t kStateMask = 7, kShielded = 8, kCancelRequested = 16;
+inline constexpr std::uint64_t kStateMask = 7, kShielded = 8;
 inline constexpr int kOutcomeShift = 8, kEpochShift = 24;
 inline constexpr std::uint64_t kEpochOne = std::uint64_t{1} << kEpochShift, kEpochMask = ~(kEpochOne - 1);
 
@@ -52,11 +52,12 @@ class Context {
   Context& operator=(const Context&) = delete;
 
   [[nodiscard]] bool is_fiber() const { return kind == Kind::Fiber; }
-  [[nodiscard]] bool cancel_requested() const {
-    return (waiter.load(std::memory_order_relaxed) & word::kCancelRequested) != 0;
-  }
+  [[nodiscard]] bool cancel_requested() const { return cancel.load(std::memory_order_relaxed); }
 
   std::atomic<std::uint64_t> waiter{0};
+  /// Sticky. A killer sets it and then looks at the word; a context that waits arms the word and then, in park(), looks
+  /// at the flag, with a full barrier in between on both sides: one of them sees the other.
+  std::atomic<bool> cancel{false};
   std::uint64_t id;
   const Kind kind;
 
@@ -96,6 +97,9 @@ void deliver_all(Entry* first) noexcept;
 
 /// Sleeps until the wait that arm() began is decided. Never throws: kCancelled is an outcome.
 [[nodiscard]] Outcome park(Context& self, WaitKind kind, const void* object, Deadline deadline) noexcept;
+
+/// For waits that enter no list between arm() and park(): the barrier that taking a list bit is otherwise.
+void fence_before_park() noexcept;
 
 /// Undoes arm() when the caller found, before parking, that it need not wait. False: somebody has claimed the wait
 /// already; park() must be called to learn the outcome.

@@ -239,6 +239,7 @@ std::optional<T> Queue<T>::get_item(Deadline deadline, Wait wait) {
     std::optional<T> item;
     Waiting waiting{nullptr, &item, false};
     Armed armed;
+    if (wait == Wait::Yes && empty()) armed.begin(entry);  // it will probably have to wait: saves a look
     for (;;) {
       Guard guard{state_};
       const bool finished = (guard.value() & kShutDown) != 0 && items_.empty();
