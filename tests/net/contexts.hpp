@@ -45,16 +45,12 @@ class Task {
  public:
   template <class F>
   Task(ContextKind kind, F body) : state_{std::make_shared<State>()} {
-    auto run = [state = state_, body = std::move(body)]() mutable {
-      struct Done {
-        State& state;
-        ~Done() { state.done.set(); }  // also when Cancelled unwinds the fiber
-      } done{*state};
+    auto run = [end = End{state_}, body = std::move(body)]() mutable {
       try {
         body();
-        state->finished = true;
+        end.state->finished = true;
       } catch (const std::exception&) {
-        state->failure = std::current_exception();
+        end.state->failure = std::current_exception();
       }
     };
     if (kind == ContextKind::Thread) {
@@ -84,10 +80,20 @@ class Task {
   void kill() { fiber_->kill(); }
 
  private:
-  struct State {
+  struct State {  // shared by the handle and the callable
     Event done;
     std::exception_ptr failure;
     bool finished = false;
+  };
+
+  // Goes with the callable: when it has run, when Cancelled has unwound it, and when it was killed before it began.
+  struct End {
+    explicit End(std::shared_ptr<State> s) : state{std::move(s)} {}
+    End(End&&) = default;
+    ~End() {
+      if (state) state->done.set();
+    }
+    std::shared_ptr<State> state;
   };
 
   void await() {
@@ -125,6 +131,6 @@ class ContextTest : public ::testing::TestWithParam<ContextKind> {
   INSTANTIATE_TEST_SUITE_P(, Suite,                                                                           \
                            ::testing::Values(::weft::test::ContextKind::Thread, ::weft::test::ContextKind::OneWorker, \
                                              ::weft::test::ContextKind::TwoWorkers),                          \
-                           [](const auto& info) { return ::weft::test::name_of(info.param); })
+                           [](const auto& instance) { return ::weft::test::name_of(instance.param); })
 
 }  // namespace weft::test

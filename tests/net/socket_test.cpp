@@ -49,7 +49,7 @@ WEFT_INSTANTIATE_CONTEXTS(SocketTest);
 
 class SocketKillTest : public test::ContextTest {};
 INSTANTIATE_TEST_SUITE_P(, SocketKillTest, ::testing::Values(test::ContextKind::OneWorker, test::ContextKind::TwoWorkers),
-                         [](const auto& info) { return test::name_of(info.param); });
+                         [](const auto& instance) { return test::name_of(instance.param); });
 
 // ---- what is sent arrives
 
