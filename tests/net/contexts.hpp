@@ -45,13 +45,14 @@ class Task {
  public:
   template <class F>
   Task(ContextKind kind, F body) : state_{std::make_shared<State>()} {
-    auto run = [end = End{state_}, body = std::move(body)]() mutable {
+    auto run = [state = state_, body = std::move(body)]() mutable {
       try {
         body();
-        end.state->finished = true;
+        state->finished = true;
       } catch (const std::exception&) {
-        end.state->failure = std::current_exception();
+        state->failure = std::current_exception();
       }
+      state->done.set();
     };
     if (kind == ContextKind::Thread) {
       thread_ = std::thread{std::move(run)};
@@ -71,7 +72,9 @@ class Task {
     await();
     if (state_->failure) std::rethrow_exception(std::exchange(state_->failure, nullptr));
   }
-  [[nodiscard]] bool is_done_within(Duration patience) { return state_->done.wait_for(patience); }
+  [[nodiscard]] bool is_done_within(Duration patience) {
+    return fiber_ ? fiber_->join_for(patience) : state_->done.wait_for(patience);
+  }
   // Whether the body came to its end (neither failed nor was killed).
   [[nodiscard]] bool finished() {
     await();
@@ -81,23 +84,13 @@ class Task {
 
  private:
   struct State {  // shared by the handle and the callable
-    Event done;
+    Event done;  // of a thread; a fiber is joined
     std::exception_ptr failure;
     bool finished = false;
   };
 
-  // Goes with the callable: when it has run, when Cancelled has unwound it, and when it was killed before it began.
-  struct End {
-    explicit End(std::shared_ptr<State> s) : state{std::move(s)} {}
-    End(End&&) = default;
-    ~End() {
-      if (state) state->done.set();
-    }
-    std::shared_ptr<State> state;
-  };
-
   void await() {
-    if (state_->done.wait_for(kPatience)) return;
+    if (is_done_within(kPatience)) return;
     std::fprintf(stderr, "a task hangs in %s\n",
                  ::testing::UnitTest::GetInstance()->current_test_info()->name());
     std::abort();
