@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "engine/scheduler.hpp"
 #include "engine/spin_lock.hpp"
 #include "engine/thread_context.hpp"
+#include "engine/worker.hpp"
 
 namespace weft::detail {
 
@@ -22,6 +24,17 @@ namespace {
 
 SpinLock pool_lock;
 Descriptor* pool = nullptr;  // guarded by pool_lock
+
+// As weft::yield(), but no cancellation point. What is waited for may need this very worker to go on.
+void let_others_run() noexcept {
+  Context& self = current_context();
+  if (self.is_fiber()) {
+    auto& fiber = static_cast<FiberContext&>(self);
+    fiber.worker->yield(fiber);
+  } else {
+    ::sched_yield();
+  }
+}
 
 }  // namespace
 
@@ -193,8 +206,7 @@ int Descriptor::release_fd() noexcept {
   if (fd < 0) return -1;
   forget_registrations(fd);
   close();
-  Backoff backoff;
-  while (users_.load(std::memory_order_acquire) != (kUser | kClosedForUse)) backoff.pause();
+  while (users_.load(std::memory_order_acquire) != (kUser | kClosedForUse)) let_others_run();
   return fd;
 }
 

@@ -360,8 +360,7 @@ Socket& Socket::operator=(Socket&& other) noexcept {
 Socket::~Socket() { let_go(); }
 
 void Socket::let_go() noexcept {
-  if (descriptor_) descriptor_->close();
-  descriptor_ = nullptr;
+  if (descriptor_) std::exchange(descriptor_, nullptr)->dispose();
   delete peer_.exchange(nullptr, std::memory_order_relaxed);
 }
 
