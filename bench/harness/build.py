@@ -32,7 +32,7 @@ def build_cpp(source_dir: pathlib.Path, build_dir: pathlib.Path, workloads: list
     if "weft_bench" not in known:
         _run(["cmake", "-DWEFT_BUILD_BENCH=ON", build_dir])
         known = _known_targets(build_dir)
-    wanted = [target for workload in workloads for target in (f"bench_{workload.folder}", *workload.targets)]
+    wanted = ["bench_common"] + [target for workload in workloads for target in (f"bench_{workload.folder}", *workload.targets)]
     chosen = [target for target in dict.fromkeys(wanted) if target in known]
     if chosen:
         _build(source_dir, build_dir, chosen)
