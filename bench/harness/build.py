@@ -12,6 +12,7 @@ def _run(command: list, **keywords) -> None:
 
 
 def _known_targets(build_dir: pathlib.Path) -> set:
+    _run(["ninja", "-C", build_dir, "build.ninja"])  # configures anew where CMake files have changed
     done = subprocess.run(["ninja", "-C", str(build_dir), "-t", "targets", "all"], capture_output=True, text=True,
                           check=True)
     return {line.split(":")[0] for line in done.stdout.splitlines()}
