@@ -12,6 +12,7 @@ def _run(command: list, **keywords) -> None:
 
 
 def _known_targets(build_dir: pathlib.Path) -> set:
+    _run(["ninja", "-C", build_dir, "build.ninja"])  # configures anew where CMake files have changed
     done = subprocess.run(["ninja", "-C", str(build_dir), "-t", "targets", "all"], capture_output=True, text=True,
                           check=True)
     return {line.split(":")[0] for line in done.stdout.splitlines()}
@@ -32,7 +33,7 @@ def build_cpp(source_dir: pathlib.Path, build_dir: pathlib.Path, workloads: list
     if "weft_bench" not in known:
         _run(["cmake", "-DWEFT_BUILD_BENCH=ON", build_dir])
         known = _known_targets(build_dir)
-    wanted = [target for workload in workloads for target in (f"bench_{workload.folder}", *workload.targets)]
+    wanted = ["bench_common"] + [target for workload in workloads for target in (f"bench_{workload.folder}", *workload.targets)]
     chosen = [target for target in dict.fromkeys(wanted) if target in known]
     if chosen:
         _build(source_dir, build_dir, chosen)

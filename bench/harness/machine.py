@@ -1,10 +1,13 @@
 """Where and when figures were taken."""
 import datetime
 import os
+import pathlib
 import platform
 import re
 import shutil
 import subprocess
+
+from harness.workload import parse_figures
 
 _VERSION = {
     "g++": ["g++", "-dumpfullversion"],
@@ -31,14 +34,23 @@ def _memory_gib() -> int:
     return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
 
 
-def describe() -> str:
-    """One sentence: processor, memory, kernel, versions, date."""
+def kernel_prices(build_dir: pathlib.Path) -> str:
+    """What a system call and a page fault cost here, by the program common/calibrate."""
+    program = build_dir / "bench" / "common" / "calibrate"
+    if not program.exists():
+        return ""
+    figures = parse_figures(_output([str(program)]))
+    return f"a system call {figures['system_call_ns']:,.0f} ns, a page fault {figures['page_fault_ns']:,.0f} ns"
+
+
+def describe(build_dir: pathlib.Path) -> str:
+    """One sentence: processor, memory, kernel, its prices, versions, date."""
     versions = []
     for name, command in _VERSION.items():
         if found := re.search(r"\d+[._]\d+(?:[._]\d+)?", _output(command)):
             versions.append(f"{name} {found.group().replace('_', '.')}")
     return (f"{os.cpu_count()} cores of {_processor()}, {_memory_gib()} GiB, Linux {platform.release().split('-')[0]}, "
-            f"{', '.join(versions)}; {datetime.date.today().isoformat()}")
+            f"{', '.join(filter(None, [kernel_prices(build_dir), *versions]))}; {datetime.date.today().isoformat()}")
 
 
 def busy_warning() -> str:

@@ -15,7 +15,7 @@ namespace asio = boost::asio;
 namespace bench {
 
 using Tcp = asio::ip::tcp;
-inline constexpr std::size_t kBufferBytes = 4096;
+inline constexpr std::size_t kBufferBytes = 512;  // as in examples/echo_server.cpp and every other server here
 
 struct AsioWorker {
   explicit AsioWorker(std::uint16_t port) : acceptor(context) {

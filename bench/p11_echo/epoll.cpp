@@ -21,7 +21,7 @@
 
 namespace {
 
-constexpr std::size_t kBufferBytes = 4096;
+constexpr std::size_t kBufferBytes = 512;
 
 struct Connection {
   int fd;

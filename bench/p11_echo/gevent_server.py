@@ -10,7 +10,7 @@ from gevent.server import StreamServer
 def serve(connection, _address):
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with connection, contextlib.suppress(ConnectionError):
-        while data := connection.recv(4096):
+        while data := connection.recv(512):
             connection.sendall(data)
 
 

@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <uv.h>
 
-static char shared_buffer[4096];
+static char shared_buffer[512];
 
 struct write_request {
   uv_write_t request;

@@ -9,7 +9,7 @@ import threading
 def serve(connection):
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with connection, contextlib.suppress(ConnectionError):
-        while data := connection.recv(4096):
+        while data := connection.recv(512):
             connection.sendall(data)
 
 

@@ -1,5 +1,5 @@
 """P5: fibers that only wait."""
-from harness.contender import go, weft
+from harness.contender import cpp, go, weft
 from harness.workload import Case, Column, Workload
 
 _FOLDER = "p5_parked_memory"
@@ -20,4 +20,4 @@ class WORKLOAD(Workload):
     ]
     cases = [Case(f"{count:,} fibers", ("--count", str(count)), smoke=("--count", "1000"))
              for count in (1_000_000, 100_000, 10_000, 1_000)]
-    contenders = [weft(_FOLDER), go(_FOLDER)]
+    contenders = [weft(_FOLDER), cpp(_FOLDER, "page_touch", "bare page touch"), go(_FOLDER)]
