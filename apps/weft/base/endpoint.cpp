@@ -25,10 +25,13 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
 }  // namespace
 
 std::string Endpoint::server() const {
-  return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port);
+  return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port)
+                                             : fmt::format("[{}]:{}", host, port);
 }
 
-std::string Endpoint::to_string() const { return name.empty() ? server() : server() + "/" + name; }
+std::string Endpoint::to_string() const {
+  return name.empty() ? server() : server() + "/" + name;
+}
 
 std::optional<Endpoint> parse_endpoint(std::string_view text) {
   const std::size_t slash = text.find('/');

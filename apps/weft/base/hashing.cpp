@@ -19,7 +19,8 @@ using Digest = std::array<unsigned char, kDigestBytes>;
 // Fetched once: with OpenSSL 3, EVP_sha256() looks the provider up anew at every use, a microsecond for a small file.
 const EVP_MD* sha256_method() {
   static const EVP_MD* method = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-  if (method == nullptr) throw std::runtime_error("OpenSSL has no SHA-256: check its configuration (openssl.cnf)");
+  if (method == nullptr)
+    throw std::runtime_error("OpenSSL has no SHA-256: check its configuration (openssl.cnf)");
   return method;
 }
 
@@ -55,11 +56,17 @@ std::string hex_text(const Digest& digest) {
 
 }  // namespace
 
-std::uint64_t xxh3(std::span<const std::byte> bytes) noexcept { return XXH3_64bits(bytes.data(), bytes.size()); }
+std::uint64_t xxh3(std::span<const std::byte> bytes) noexcept {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
 
-std::uint64_t xxh3(std::string_view bytes) noexcept { return XXH3_64bits(bytes.data(), bytes.size()); }
+std::uint64_t xxh3(std::string_view bytes) noexcept {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
 
-void Sha256::Free::operator()(evp_md_ctx_st* context) const noexcept { EVP_MD_CTX_free(context); }
+void Sha256::Free::operator()(evp_md_ctx_st* context) const noexcept {
+  EVP_MD_CTX_free(context);
+}
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
   if (!context_) throw std::bad_alloc();
@@ -73,11 +80,17 @@ void Sha256::update(std::span<const std::byte> bytes) {
   check(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()));
 }
 
-void Sha256::update(std::string_view bytes) { check(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size())); }
+void Sha256::update(std::string_view bytes) {
+  check(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()));
+}
 
-std::string Sha256::hex() const { return hex_text(digest_of(context_.get())); }
+std::string Sha256::hex() const {
+  return hex_text(digest_of(context_.get()));
+}
 
-std::string Sha256::hex_of(std::string_view bytes) { return hex_text(digest_of(bytes)); }
+std::string Sha256::hex_of(std::string_view bytes) {
+  return hex_text(digest_of(bytes));
+}
 
 bool equal_secrets(std::string_view a, std::string_view b) {
   // Equal digests mean equal secrets, and digests always have the same length.

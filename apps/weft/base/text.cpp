@@ -17,7 +17,9 @@ struct CodePoint {
   std::size_t size;  // bytes; 0: the bytes are no UTF-8
 };
 
-bool is_continuation(unsigned char byte) { return (byte & 0xC0) == 0x80; }
+bool is_continuation(unsigned char byte) {
+  return (byte & 0xC0) == 0x80;
+}
 
 // The table of the Unicode standard (3-7), as arithmetic: decode, then refuse what had a shorter form.
 CodePoint decode(std::string_view text, std::size_t at) {
@@ -39,17 +41,26 @@ CodePoint decode(std::string_view text, std::size_t at) {
 
 // Directional overrides and isolates can make a line read as something else; line and paragraph separators break it.
 bool reorders_text(char32_t c) {
-  return (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) || c == 0x200E || c == 0x200F || c == 0x2028 ||
-         c == 0x2029;
+  return (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) || c == 0x200E || c == 0x200F ||
+         c == 0x2028 || c == 0x2029;
 }
 
 void append_escaped(std::string& out, CodePoint c) {
   switch (c.value) {
-    case '\n': out += "\\n"; return;
-    case '\r': out += "\\r"; return;
-    case '\t': out += "\\t"; return;
-    case '\\': out += "\\\\"; return;
-    default: break;
+    case '\n':
+      out += "\\n";
+      return;
+    case '\r':
+      out += "\\r";
+      return;
+    case '\t':
+      out += "\\t";
+      return;
+    case '\\':
+      out += "\\\\";
+      return;
+    default:
+      break;
   }
   if (c.value < 0x100) {
     out += fmt::format("\\x{:02x}", static_cast<unsigned>(c.value));
@@ -78,7 +89,8 @@ std::optional<double> parse_with_unit(std::string_view text, const std::array<Un
   const std::string_view suffix(stop, static_cast<std::size_t>(end - stop));
   const auto equal_ignoring_case = [](char a, char b) { return (a | 0x20) == (b | 0x20); };
   for (const Unit& unit : units) {
-    if (std::equal(suffix.begin(), suffix.end(), unit.suffix.begin(), unit.suffix.end(), equal_ignoring_case)) {
+    if (std::equal(suffix.begin(), suffix.end(), unit.suffix.begin(), unit.suffix.end(),
+                   equal_ignoring_case)) {
       return number * unit.factor;
     }
   }

@@ -19,7 +19,9 @@ Socket connect_to(const Endpoint& server, const ClientOptions& options) {
 }
 
 // A server has to be dead, not slow, to be given up.
-Pace::Limit pace_limit(const ClientOptions& options) { return {0, options.silence_timeout}; }
+Pace::Limit pace_limit(const ClientOptions& options) {
+  return {0, options.silence_timeout};
+}
 
 }  // namespace
 
@@ -35,8 +37,8 @@ ServerConnection::ServerConnection(const Endpoint& server, const ClientOptions& 
   try {
     response = recv();
   } catch (const ConnectionLost&) {
-    throw ConnectionLost(
-        fmt::format("{} hung up at the greeting; if it speaks the base protocol only, use --plain", server.server()));
+    throw ConnectionLost(fmt::format(
+        "{} hung up at the greeting; if it speaks the base protocol only, use --plain", server.server()));
   }
   const Welcome* welcome = std::get_if<Welcome>(&response);
   if (!welcome) throw BadMessage("the server did not greet");

@@ -26,7 +26,8 @@ std::string bar(double fraction, unsigned width) {
 
 std::string progress_line(std::uint64_t done, std::uint64_t known, double rate, std::uint64_t files_done,
                           std::uint64_t files_known, unsigned columns) {
-  const double fraction = known == 0 ? 0 : std::min(1.0, static_cast<double>(done) / static_cast<double>(known));
+  const double fraction =
+      known == 0 ? 0 : std::min(1.0, static_cast<double>(done) / static_cast<double>(known));
   std::string text = fmt::format("{:3.0f}%  {} of {}  {}  {}", std::floor(100 * fraction), bytes_text(done),
                                  bytes_text(known), rate_text(rate), time_left(done, known, rate));
   if (files_known > 1) text += fmt::format("  {} of {} files", files_done, files_known);

@@ -18,8 +18,9 @@ struct Progress {
 };
 
 /// One line of at most `columns` characters: "  42%  1.7 GiB of 4.0 GiB  310.2 MiB/s  0:07 left  [######      ]  3 of 9".
-[[nodiscard]] std::string progress_line(std::uint64_t done, std::uint64_t known, double rate, std::uint64_t files_done,
-                                        std::uint64_t files_known, unsigned columns);
+[[nodiscard]] std::string progress_line(std::uint64_t done, std::uint64_t known, double rate,
+                                        std::uint64_t files_done, std::uint64_t files_known,
+                                        unsigned columns);
 
 /// Rate over the last few seconds, so that the time left follows what happens now.
 class RateMeter {

@@ -23,7 +23,9 @@ unsigned terminal_columns() {
   return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col - 1u : 79u;
 }
 
-std::string dump(const json& object) { return object.dump(-1, ' ', false, json::error_handler_t::replace); }
+std::string dump(const json& object) {
+  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+}
 
 }  // namespace
 
@@ -52,8 +54,8 @@ void Report::draw_until_over() {
 void Report::draw_bar() {
   const double rate = meter_.update(progress_.bytes_moved.load(), Clock::now());
   const std::string line =
-      progress_line(progress_.bytes_done.load(), progress_.bytes_known.load(), rate, progress_.files_done.load(),
-                    progress_.files_known.load(), terminal_columns());
+      progress_line(progress_.bytes_done.load(), progress_.bytes_known.load(), rate,
+                    progress_.files_done.load(), progress_.files_known.load(), terminal_columns());
   fmt::print(stderr, "\r{}\033[K", line);
   std::fflush(stderr);
   is_bar_shown_ = true;
@@ -91,7 +93,8 @@ void Report::file_done(std::string_view name, std::string_view stored_as, std::u
     if (!sha256.empty()) object["sha256"] = sha256;
     out_line(dump(object));
   } else if (!options_.quiet && (!has_bar_ || is_renamed)) {
-    out_line(is_renamed ? fmt::format("{} {} as {} ({})", verb_, escaped(name), escaped(stored_as), bytes_text(bytes))
+    out_line(is_renamed ? fmt::format("{} {} as {} ({})", verb_, escaped(name), escaped(stored_as),
+                                      bytes_text(bytes))
                         : fmt::format("{} {} ({})", verb_, escaped(name), bytes_text(bytes)));
   }
 }
@@ -113,7 +116,8 @@ void Report::file_failed(std::string_view name, Code code, std::string_view why)
   has_corrupt_ = has_corrupt_ || code == Code::Corrupt;
   has_denied_ = has_denied_ || code == Code::Denied;
   if (options_.json) {
-    out_line(dump({{"event", "file"}, {"status", "failed"}, {"name", name}, {"code", code_text(code)}, {"text", why}}));
+    out_line(dump(
+        {{"event", "file"}, {"status", "failed"}, {"name", name}, {"code", code_text(code)}, {"text", why}}));
   } else {
     err_line(fmt::format("weft: {}: {}", escaped(name), escaped(why)));
   }
@@ -154,8 +158,8 @@ void Report::summarize() {
     return;
   }
   if (options_.quiet) return;
-  std::string line = fmt::format("{} {} file{}, {} in {:.1f} s", verb_, files_done_, files_done_ == 1 ? "" : "s",
-                                 bytes_text(bytes_), seconds);
+  std::string line = fmt::format("{} {} file{}, {} in {:.1f} s", verb_, files_done_,
+                                 files_done_ == 1 ? "" : "s", bytes_text(bytes_), seconds);
   if (moved > 0 && seconds > 0) line += fmt::format(" ({})", rate_text(static_cast<double>(moved) / seconds));
   if (files_same_ > 0) line += fmt::format("; {} already there", files_same_);
   if (files_failed_ > 0) line += fmt::format("; {} failed", files_failed_);

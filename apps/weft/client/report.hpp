@@ -28,7 +28,8 @@ class Report {
 
   [[nodiscard]] Progress& progress() noexcept { return progress_; }
 
-  void file_done(std::string_view name, std::string_view stored_as, std::uint64_t bytes, std::string_view sha256);
+  void file_done(std::string_view name, std::string_view stored_as, std::uint64_t bytes,
+                 std::string_view sha256);
   /// The other end has the same file already.
   void file_same(std::string_view name, std::uint64_t bytes);
   void file_failed(std::string_view name, Code code, std::string_view why);

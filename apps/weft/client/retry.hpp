@@ -25,7 +25,8 @@ class Retry {
   void progressed() { has_progressed_.store(true); }
   /// Judges a failure of the connection and, if it is worth another try, waits a while (or until `stop`).
   /// Returns: whether to try again. If not, `report` was told why.
-  [[nodiscard]] bool wait_after(const std::exception& failure, const Endpoint& server, Report& report, Event& stop);
+  [[nodiscard]] bool wait_after(const std::exception& failure, const Endpoint& server, Report& report,
+                                Event& stop);
 
  private:
   const ClientOptions& options_;

@@ -165,7 +165,8 @@ void SendWorker::send_small(std::vector<SendItem>& batch) {
       try {
         wire.flush();
       } catch (...) {
-        for (std::size_t rest = i + 1; rest < batch.size(); ++rest) job_.work.put_back(std::move(batch[rest]));
+        for (std::size_t rest = i + 1; rest < batch.size(); ++rest)
+          job_.work.put_back(std::move(batch[rest]));
         throw;
       }
     }
@@ -219,7 +220,8 @@ void SendWorker::send_body(const Put& put, int file, const Ready& ready, const L
   const std::uint64_t offset = agree_on_offset(put, file, ready, whole);
   wire.queue(Go{put.id, offset});
   if (offset > 0) {
-    job_.report.note(fmt::format("{}: going on at {} of {}", local.name, bytes_text(offset), bytes_text(put.size)));
+    job_.report.note(
+        fmt::format("{}: going on at {} of {}", local.name, bytes_text(offset), bytes_text(put.size)));
     count_found(put.id, offset);
   }
   try {
@@ -253,7 +255,8 @@ std::uint64_t SendWorker::agree_on_offset(const Put& put, int file, const Ready&
     connection_->wire().flush();
   });
   if (hashed == ready.offset && whole.hex() == ready.prefix_sha256) return ready.offset;
-  job_.report.note(fmt::format("{}: what the server has of it is something else; sending all of it", put.name));
+  job_.report.note(
+      fmt::format("{}: what the server has of it is something else; sending all of it", put.name));
   whole = Sha256();
   return 0;
 }

@@ -34,7 +34,9 @@ void SendJob::find_files(const std::vector<std::string>& paths, const std::strin
   visitor.failed = [&](const std::string& path, Code code, const std::string& why) {
     report.file_failed(path, code, why);
   };
-  visitor.skipped = [&](const std::string& path, const std::string& why) { report.note(path + ": " + why + ", left out"); };
+  visitor.skipped = [&](const std::string& path, const std::string& why) {
+    report.note(path + ": " + why + ", left out");
+  };
   for (const std::string& path : paths) {
     if (!work.is_stopped()) walk(path, target.name, visitor);
   }

@@ -24,6 +24,7 @@ struct SendItem {
   unsigned corrupt_tries = 0;
   /// The server has a file of this name and size: find out whether it is this one.
   bool must_compare = false;
+  std::uint64_t last_offset = 0;    // where the server went on last
   std::uint64_t counted_bytes = 0;  // of Progress::bytes_done, to be taken back when the try fails
 };
 
@@ -74,6 +75,7 @@ class SendJob {
   OpenSockets sockets;
   Event stopped;
   std::atomic<bool> has_connected{false};
+  std::atomic<int> connections{0};
 
  private:
   void find_files(const std::vector<std::string>& paths, const std::string& as);

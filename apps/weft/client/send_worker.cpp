@@ -26,8 +26,10 @@ void SendWorker::run() {
       return_unanswered();
       if (job_.stopped.is_set()) return;
       if (bye && bye->code() == Code::TakenOver) continue;
+      // The server takes fewer connections than we want: those that stand do the work.
+      if (bye && bye->code() == Code::Busy && job_.connections.load() > 0) return;
       if (!retry_.wait_after(failure, job_.target, job_.report, job_.stopped)) {
-        if (job_.report.exit_code() == ExitCode::Denied) job_.work.stop();
+        job_.work.stop();
         return;
       }
     }
@@ -45,19 +47,23 @@ void SendWorker::use_connection() {
   }
   Socket& socket = connection_->wire().socket();
   job_.sockets.add(socket);
+  job_.connections.fetch_add(1);
   Fiber<void> receiver = spawn([this] { receive_answers(); });
+  bool is_finished = false;
   try {
     send_all();
     connection_->say_close();
+    is_finished = true;
   } catch (const std::exception&) {
     // What the receiver met says more than "broken pipe": it may have read a farewell. So it goes first, if it comes.
     (void)receiver.join_for(std::chrono::milliseconds(200));
     fail_connection(std::current_exception());
   }
   receiver.join();
+  job_.connections.fetch_sub(1);
   job_.sockets.remove(socket);
   const std::lock_guard guard(lock_);
-  if (failure_ && !in_flight_.empty()) std::rethrow_exception(failure_);
+  if (!is_finished) std::rethrow_exception(failure_);
 }
 
 // ---- bookkeeping of what is on its way
@@ -73,7 +79,6 @@ RequestId SendWorker::begin(SendItem item, const std::string& sha256) {
 
 void SendWorker::count_sent(RequestId id, std::uint64_t bytes) {
   job_.report.progress().bytes_moved.fetch_add(bytes, std::memory_order_relaxed);
-  retry_.progressed();
   count_found(id, bytes);
 }
 
@@ -114,7 +119,8 @@ void SendWorker::wait_until_answered() {
 
 std::optional<Ready> SendWorker::wait_ready(RequestId id) {
   std::unique_lock guard(lock_);
-  changed_.wait(guard, [&] { return current_.id != id || current_.ready || current_.has_failed || failure_; });
+  changed_.wait(guard,
+                [&] { return current_.id != id || current_.ready || current_.has_failed || failure_; });
   if (failure_) std::rethrow_exception(failure_);
   return current_.id == id ? current_.ready : std::nullopt;
 }
@@ -149,7 +155,8 @@ void SendWorker::settle_taken_over() {
       in_flight_.erase(it);
     }
   }
-  if (item) job_.report.file_failed(item->file.name, Code::TakenOver, "another client goes on with this upload");
+  if (item)
+    job_.report.file_failed(item->file.name, Code::TakenOver, "another client goes on with this upload");
 }
 
 void SendWorker::fail_connection(std::exception_ptr failure) {
@@ -179,10 +186,19 @@ void SendWorker::handle(const Response& response) {
   } else if (const Ready* ready = std::get_if<Ready>(&response)) {
     const std::lock_guard guard(lock_);
     if (current_.id == ready->id) current_.ready = *ready;
+    note_offset(*ready);
     changed_.notify_all();
   } else {
     throw BadMessage("an answer that no upload has");
   }
+}
+
+// With lock_. Bytes that only went into the network are no success yet; bytes that a server has kept are.
+void SendWorker::note_offset(const Ready& ready) {
+  const auto it = in_flight_.find(ready.id);
+  if (it == in_flight_.end() || ready.offset <= it->second.item.last_offset) return;
+  it->second.item.last_offset = ready.offset;
+  retry_.progressed();
 }
 
 void SendWorker::finish(const Done& done) {
@@ -204,7 +220,8 @@ void SendWorker::finish(const Done& done) {
     job_.report.progress().bytes_done.fetch_add(file.size, std::memory_order_relaxed);
     job_.report.file_same(file.name, file.size);
   } else {
-    job_.report.file_failed(file.name, Code::Exists, "exists with other content; use --overwrite or --rename");
+    job_.report.file_failed(file.name, Code::Exists,
+                            "exists with other content; use --overwrite or --rename");
   }
 }
 
@@ -225,7 +242,8 @@ void SendWorker::finish(const Failed& failed) {
   retry_.progressed();
   job_.report.progress().bytes_done.fetch_sub(item->counted_bytes, std::memory_order_relaxed);
   item->counted_bytes = 0;
-  const bool may_be_the_same = failed.code == Code::Exists && failed.size == item->file.size && !item->must_compare;
+  const bool may_be_the_same =
+      failed.code == Code::Exists && failed.size == item->file.size && !item->must_compare;
   const bool may_try_again = failed.code == Code::Corrupt && ++item->corrupt_tries < kCorruptTries;
   if (may_be_the_same || may_try_again) {
     item->must_compare = may_be_the_same;

@@ -58,6 +58,7 @@ class SendWorker {
   // The receiving fiber.
   void receive_answers();
   void handle(const Response& response);
+  void note_offset(const Ready& ready);
   void finish(const Done& done);
   void finish(const Failed& failed);
   void fail_connection(std::exception_ptr failure);

@@ -34,7 +34,9 @@ struct Skipped {
 };
 using Found = std::variant<LocalFile, Folder, Failure, Skipped>;
 
-std::string error_text(int error) { return std::error_code(error, std::system_category()).message(); }
+std::string error_text(int error) {
+  return std::error_code(error, std::system_category()).message();
+}
 
 Found look_at(std::string path, std::string name, bool is_top) {
   struct stat info {};
@@ -43,7 +45,8 @@ Found look_at(std::string path, std::string name, bool is_top) {
     const int error = errno;
     return Failure{path, error == ENOENT ? Code::NotFound : Code::Permission, error_text(error)};
   }
-  if (const auto complaint = name_complaint(name)) return Failure{path, Code::BadName, "its name " + *complaint};
+  if (const auto complaint = name_complaint(name))
+    return Failure{path, Code::BadName, "its name " + *complaint};
   if (S_ISDIR(info.st_mode)) {
     // Inside a tree a link to a folder may lead round in a circle.
     if (S_ISLNK(link.st_mode) && !is_top) return Skipped{path, "a link to a folder"};

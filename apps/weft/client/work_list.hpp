@@ -43,7 +43,8 @@ class WorkList {
     std::unique_lock guard(lock_);
     if (may_wait) changed_.wait(guard, [&] { return !items_.empty() || is_complete_ || is_stopped_; });
     std::vector<Item> taken;
-    while (!is_stopped_ && !items_.empty() && (taken.empty() ? fits_first(fits) : fits(taken, items_.front()))) {
+    while (!is_stopped_ && !items_.empty() &&
+           (taken.empty() ? fits_first(fits) : fits(taken, items_.front()))) {
       taken.push_back(std::move(items_.front()));
       items_.pop_front();
     }
@@ -81,7 +82,7 @@ class WorkList {
 
   mutable Lock lock_;
   Condition changed_;
-  std::deque<Item> items_;    // guarded by lock_, as all below
+  std::deque<Item> items_;  // guarded by lock_, as all below
   bool is_complete_ = false;
   bool is_stopped_ = false;
 };

@@ -24,7 +24,8 @@ using ChunkHeaderBytes = std::array<unsigned char, kChunkHeaderBytes>;
 
 [[nodiscard]] inline ChunkHeaderBytes pack_chunk_header(const ChunkHeader& header) noexcept {
   ChunkHeaderBytes bytes{};
-  for (unsigned i = 0; i < 4; ++i) bytes[i] = static_cast<unsigned char>(static_cast<std::uint32_t>(header.length) >> (8 * i));
+  for (unsigned i = 0; i < 4; ++i)
+    bytes[i] = static_cast<unsigned char>(static_cast<std::uint32_t>(header.length) >> (8 * i));
   for (unsigned i = 0; i < 8; ++i) bytes[4 + i] = static_cast<unsigned char>(header.xxh3 >> (8 * i));
   return bytes;
 }

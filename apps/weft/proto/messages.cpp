@@ -43,7 +43,8 @@ bool is_nested_too_deep(std::string_view text) {
 }
 
 json parse_object(std::string_view frame) {
-  if (is_nested_too_deep(frame)) throw BadMessage("control message: JSON nested too deep: " + shortened(frame));
+  if (is_nested_too_deep(frame))
+    throw BadMessage("control message: JSON nested too deep: " + shortened(frame));
   json object = json::parse(frame, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) throw BadMessage("control message: not a JSON object: " + shortened(frame));
   return object;
@@ -68,7 +69,8 @@ class Fields {
     const json* value = find(key);
     if (!value) return fallback;
     if (!value->is_number_integer()) fail(key, "an integer");
-    if (value->is_number_unsigned() && value->get<std::uint64_t>() > kMaxSigned) fail(key, "an integer of 64 bits");
+    if (value->is_number_unsigned() && value->get<std::uint64_t>() > kMaxSigned)
+      fail(key, "an integer of 64 bits");
     return value->get<std::int64_t>();
   }
   [[nodiscard]] bool flag_or(const char* key, bool fallback) const {
@@ -80,7 +82,8 @@ class Fields {
   /// A SHA-256 in hexadecimal, or empty when absent.
   [[nodiscard]] std::string digest(const char* key) const {
     std::string hex = text_or(key, "");
-    if (!hex.empty() && (hex.size() != 64 || hex.find_first_not_of("0123456789abcdef") != std::string::npos)) {
+    if (!hex.empty() &&
+        (hex.size() != 64 || hex.find_first_not_of("0123456789abcdef") != std::string::npos)) {
       fail(key, "64 lower-case hexadecimal digits");
     }
     return hex;
@@ -107,7 +110,8 @@ class Fields {
     return value.get<std::string>();
   }
   std::uint64_t get_number(const json& value, const char* key) const {
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMaxSigned) fail(key, "a number from 0 to 2^63 - 1");
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMaxSigned)
+      fail(key, "a number from 0 to 2^63 - 1");
     return value.get<std::uint64_t>();
   }
 
@@ -117,7 +121,8 @@ class Fields {
 
 std::string message_type(const json& object) {
   const auto it = object.find("msg_type");
-  if (it == object.end() || !it->is_string()) throw BadMessage("control message: \"msg_type\" is missing or no string");
+  if (it == object.end() || !it->is_string())
+    throw BadMessage("control message: \"msg_type\" is missing or no string");
   return it->get<std::string>();
 }
 
@@ -144,7 +149,9 @@ Code parse_code_field(const Fields& fields) {
   return parse_code(fields.text("code")).value_or(Code::Io);
 }
 
-Hello parse_hello(const Fields& f) { return {f.integer_or("version", 0), f.text_or("client", ""), f.text_or("token", "")}; }
+Hello parse_hello(const Fields& f) {
+  return {f.integer_or("version", 0), f.text_or("client", ""), f.text_or("token", "")};
+}
 
 Put parse_put(const Fields& f) {
   Put put;
@@ -160,15 +167,18 @@ Put parse_put(const Fields& f) {
   return put;
 }
 
-End parse_end(const Fields& f) { return {f.number("id"), f.digest("sha256"), f.flag_or("aborted", false)}; }
+End parse_end(const Fields& f) {
+  return {f.number("id"), f.digest("sha256"), f.flag_or("aborted", false)};
+}
 
 Get parse_get(const Fields& f) {
-  return {f.number("id"), f.text("name"), f.number_or("offset", 0), f.digest("prefix_sha256"), f.flag_or("checks", true)};
+  return {f.number("id"), f.text("name"), f.number_or("offset", 0), f.digest("prefix_sha256"),
+          f.flag_or("checks", true)};
 }
 
 Welcome parse_welcome(const Fields& f) {
-  return {f.integer_or("version", 0), f.text_or("server", ""), f.number("chunk_bytes"), f.flag_or("may_read", false),
-          f.flag_or("may_write", false)};
+  return {f.integer_or("version", 0), f.text_or("server", ""), f.number("chunk_bytes"),
+          f.flag_or("may_read", false), f.flag_or("may_write", false)};
 }
 
 Entry parse_entry(const json& object) {
@@ -186,7 +196,8 @@ Entries parse_entries(const Fields& f) {
 }
 
 FileHead parse_file_head(const Fields& f) {
-  return {f.number("id"), f.number("size"), f.integer_or("mtime_ns", 0), parse_mode(f), f.number_or("offset", 0)};
+  return {f.number("id"), f.number("size"), f.integer_or("mtime_ns", 0), parse_mode(f),
+          f.number_or("offset", 0)};
 }
 
 std::string dump(const json& object) {
@@ -237,14 +248,19 @@ Response parse_response(std::string_view frame) {
   if (type == "entries") return parse_entries(f);
   if (type == "file") return parse_file_head(f);
   if (type == "end") return parse_end(f);
-  if (type == "error") return Failed{f.number("id"), parse_code_field(f), f.text_or("text", ""), f.number_or("size", 0)};
+  if (type == "error")
+    return Failed{f.number("id"), parse_code_field(f), f.text_or("text", ""), f.number_or("size", 0)};
   if (type == "bye") return Bye{parse_code_field(f), f.text_or("text", "")};
   if (type == "wait") return Wait{f.number_or("id", 0)};
   fail_unknown(type);
 }
 
-std::string to_json(const PlainText&) { return R"({"msg_type":"msg"})"; }
-std::string to_json(const PlainFile& m) { return dump({{"msg_type", "file"}, {"file_name", m.name}}); }
+std::string to_json(const PlainText&) {
+  return R"({"msg_type":"msg"})";
+}
+std::string to_json(const PlainFile& m) {
+  return dump({{"msg_type", "file"}, {"file_name", m.name}});
+}
 
 std::string to_json(const Hello& m) {
   json object = {{"msg_type", "hello"}, {"version", m.version}, {"client", m.client}};
@@ -253,7 +269,8 @@ std::string to_json(const Hello& m) {
 }
 
 std::string to_json(const Put& m) {
-  json object = {{"msg_type", "put"}, {"id", m.id}, {"name", m.name}, {"size", m.size}, {"mtime_ns", m.mtime_ns}};
+  json object = {
+      {"msg_type", "put"}, {"id", m.id}, {"name", m.name}, {"size", m.size}, {"mtime_ns", m.mtime_ns}};
   if (m.mode != 0644) object["mode"] = m.mode;
   if (m.policy != Policy::Refuse) object["policy"] = kPolicyNames[static_cast<std::size_t>(m.policy)];
   if (!m.checks) object["checks"] = false;
@@ -262,7 +279,9 @@ std::string to_json(const Put& m) {
   return dump(object);
 }
 
-std::string to_json(const Go& m) { return dump({{"msg_type", "go"}, {"id", m.id}, {"offset", m.offset}}); }
+std::string to_json(const Go& m) {
+  return dump({{"msg_type", "go"}, {"id", m.id}, {"offset", m.offset}});
+}
 
 std::string to_json(const End& m) {
   json object = {{"msg_type", "end"}, {"id", m.id}};
@@ -271,7 +290,9 @@ std::string to_json(const End& m) {
   return dump(object);
 }
 
-std::string to_json(const MakeFolder& m) { return dump({{"msg_type", "mkdir"}, {"id", m.id}, {"name", m.name}}); }
+std::string to_json(const MakeFolder& m) {
+  return dump({{"msg_type", "mkdir"}, {"id", m.id}, {"name", m.name}});
+}
 
 std::string to_json(const List& m) {
   return dump({{"msg_type", "list"}, {"id", m.id}, {"name", m.name}, {"recursive", m.recursive}});
@@ -287,9 +308,15 @@ std::string to_json(const Get& m) {
   return dump(object);
 }
 
-std::string to_json(const DigestOf& m) { return dump({{"msg_type", "digest"}, {"id", m.id}, {"name", m.name}}); }
-std::string to_json(const Say& m) { return dump({{"msg_type", "say"}, {"id", m.id}, {"text", m.text}}); }
-std::string to_json(const Wait& m) { return dump({{"msg_type", "wait"}, {"id", m.id}}); }
+std::string to_json(const DigestOf& m) {
+  return dump({{"msg_type", "digest"}, {"id", m.id}, {"name", m.name}});
+}
+std::string to_json(const Say& m) {
+  return dump({{"msg_type", "say"}, {"id", m.id}, {"text", m.text}});
+}
+std::string to_json(const Wait& m) {
+  return dump({{"msg_type", "wait"}, {"id", m.id}});
+}
 
 std::string to_json(const Welcome& m) {
   return dump({{"msg_type", "hello"},
@@ -316,7 +343,8 @@ std::string to_json(const Done& m) {
 std::string to_json(const Entries& m) {
   json list = json::array();
   for (const Entry& entry : m.entries) list.push_back(entry_json(entry));
-  return dump({{"msg_type", "entries"}, {"id", m.id}, {"entries", list}, {"hidden", m.hidden}, {"more", m.more}});
+  return dump(
+      {{"msg_type", "entries"}, {"id", m.id}, {"entries", list}, {"hidden", m.hidden}, {"more", m.more}});
 }
 
 std::string to_json(const FileHead& m) {
@@ -334,6 +362,8 @@ std::string to_json(const Failed& m) {
   return dump(object);
 }
 
-std::string to_json(const Bye& m) { return dump({{"msg_type", "bye"}, {"code", code_text(m.code)}, {"text", m.text}}); }
+std::string to_json(const Bye& m) {
+  return dump({{"msg_type", "bye"}, {"code", code_text(m.code)}, {"text", m.text}});
+}
 
 }  // namespace weft::app

@@ -10,7 +10,8 @@ namespace {
 
 std::optional<std::string> part_complaint(std::string_view part) {
   if (part.empty()) return "has an empty part (a slash too many)";
-  if (part == "." || part == "..") return fmt::format("has the part \"{}\", which could lead elsewhere", part);
+  if (part == "." || part == "..")
+    return fmt::format("has the part \"{}\", which could lead elsewhere", part);
   if (part == kPrivateFolder) return fmt::format("has the part \"{}\", which is the server's own", part);
   return std::nullopt;
 }
@@ -37,7 +38,8 @@ std::optional<std::string> name_complaint(std::string_view name) {
     if (!complaint) complaint = part_complaint(part);
   });
   if (!complaint && is_too_long(name)) {
-    complaint = fmt::format("is too long: at most {} bytes a part and {} in all", kMaxPartBytes, kMaxNameBytes);
+    complaint =
+        fmt::format("is too long: at most {} bytes a part and {} in all", kMaxPartBytes, kMaxNameBytes);
   }
   return complaint;
 }

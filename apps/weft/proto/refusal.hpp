@@ -10,24 +10,24 @@ namespace weft::app {
 
 /// Why a request was refused, in a word that programs can act on. docs/protocol.md explains each.
 enum class Code : std::uint8_t {
-  Aborted,      // the sender gave the file up
-  BadName,      // the name is not allowed, or leads through a symbolic link
-  BadRequest,   // no message of the protocol, or one that makes no sense here
-  Busy,         // too many connections, or too many open files
-  Changed,      // the file changed while it was being read
-  Corrupt,      // a checksum does not fit
-  Denied,       // the token does not allow this
-  Draining,     // the server is stopping
-  Exists,       // there is a file of this name already
-  Io,           // the disk said no
-  IsFolder,     // a file was expected
+  Aborted,     // the sender gave the file up
+  BadName,     // the name is not allowed, or leads through a symbolic link
+  BadRequest,  // no message of the protocol, or one that makes no sense here
+  Busy,        // too many connections, or too many open files
+  Changed,     // the file changed while it was being read
+  Corrupt,     // a checksum does not fit
+  Denied,      // the token does not allow this
+  Draining,    // the server is stopping
+  Exists,      // there is a file of this name already
+  Io,          // the disk said no
+  IsFolder,    // a file was expected
   NameTooLong,
   NoSpace,
-  NotAFile,     // neither file nor folder: a pipe, a device, a socket
-  NotAFolder,   // a part of the name before the last is a file
+  NotAFile,    // neither file nor folder: a pipe, a device, a socket
+  NotAFolder,  // a part of the name before the last is a file
   NotFound,
-  Permission,   // the operating system does not let the server
-  TakenOver,    // a newer connection goes on with this upload
+  Permission,  // the operating system does not let the server
+  TakenOver,   // a newer connection goes on with this upload
   TooLarge,
   TooSlow,      // no bytes, or too few, for too long
   Unsupported,  // a version of the protocol that this end does not speak

@@ -9,7 +9,8 @@ namespace weft::app {
 std::string Activity::text() const {
   const std::lock_guard guard(lock_);
   if (what_.empty() || size_ == 0) return what_;
-  return fmt::format("{}, {} of {}", what_, bytes_text(moved_.load(std::memory_order_relaxed)), bytes_text(size_));
+  return fmt::format("{}, {} of {}", what_, bytes_text(moved_.load(std::memory_order_relaxed)),
+                     bytes_text(size_));
 }
 
 }  // namespace weft::app

@@ -32,8 +32,8 @@ class Activity {
 
  private:
   mutable Lock lock_;
-  std::string what_;           // guarded by lock_
-  std::uint64_t size_ = 0;     // guarded by lock_
+  std::string what_;        // guarded by lock_
+  std::uint64_t size_ = 0;  // guarded by lock_
   std::atomic<std::uint64_t> moved_{0};
 };
 

@@ -41,7 +41,8 @@ void DownloadSender::send(const Get& get) {
     head = head_of(opened.get(), get);
     if (head.size <= kChunkBytes) {
       small_body.resize(head.size);
-      const std::size_t n = read_fully(opened.get(), std::as_writable_bytes(std::span(small_body)), 0, get.name);
+      const std::size_t n =
+          read_fully(opened.get(), std::as_writable_bytes(std::span(small_body)), 0, get.name);
       small_body.resize(n);
       head.size = n;
       if (get.checks) small_digest = Sha256::hex_of(small_body);

@@ -40,7 +40,8 @@ void ExtendedSession::run(const Hello& hello) {
 bool ExtendedSession::welcome(const Hello& hello) {
   const ServeOptions& options = context_.options;
   if (hello.version < 1) {
-    say_bye(Code::Unsupported, fmt::format("this server speaks version {} of the protocol", kProtocolVersion));
+    say_bye(Code::Unsupported,
+            fmt::format("this server speaks version {} of the protocol", kProtocolVersion));
     return false;
   }
   // Both comparisons are always made, so that their time tells nothing.
@@ -50,7 +51,8 @@ bool ExtendedSession::welcome(const Hello& hello) {
   may_write_ = options.has_tokens() ? !options.write_token.empty() && writes : true;
   if (!may_read_ && !may_write_) {
     context_.log.warn("{}: refused: wrong token", peer_);
-    say_bye(Code::Denied, hello.token.empty() ? "this server asks for a token" : "the server does not know this token");
+    say_bye(Code::Denied,
+            hello.token.empty() ? "this server asks for a token" : "the server does not know this token");
     return false;
   }
   Welcome reply;
@@ -164,7 +166,8 @@ void ExtendedSession::answer(const SmallResult& result) {
     wire_.queue(Failed{result.id, result.failed->code(), result.failed->what(), result.size});
     return;
   }
-  if (context_.log.should_log(spdlog::level::info)) context_.log.info("{}: stored \"{}\"", peer_, escaped(result.name));
+  if (context_.log.should_log(spdlog::level::info))
+    context_.log.info("{}: stored \"{}\"", peer_, escaped(result.name));
   wire_.queue(Done{result.id, result.name, {}});
 }
 

@@ -29,7 +29,9 @@ std::optional<Entry> make_entry(int folder, const char* name) {
   return entry;
 }
 
-bool is_never_listed(std::string_view name) { return name == "." || name == ".." || name == kPrivateFolder; }
+bool is_never_listed(std::string_view name) {
+  return name == "." || name == ".." || name == kPrivateFolder;
+}
 
 }  // namespace
 

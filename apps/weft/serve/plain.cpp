@@ -48,12 +48,14 @@ std::string PlainReceiver::receive_big(const std::string& name, std::uint64_t si
   const SplitName split = split_name(name);
   const Fsync fsync = context_.options.fsync;
   check_room(context_.root, size, name);
-  const FileDescriptor folder = weft::blocking([&] { return context_.root.make_folder(split.folder, fsync); });
+  const FileDescriptor folder =
+      weft::blocking([&] { return context_.root.make_folder(split.folder, fsync); });
   StagedFile staged(context_.root, folder.get());
   {
     ChunkWriter writer(
         [&](const Chunk& chunk) {
-          write_fully(staged.fd(), {reinterpret_cast<const char*>(chunk.memory.get()), chunk.size}, chunk.offset, name);
+          write_fully(staged.fd(), {reinterpret_cast<const char*>(chunk.memory.get()), chunk.size},
+                      chunk.offset, name);
         },
         nullptr);
     for (std::uint64_t offset = 0; offset < size;) {

@@ -7,6 +7,7 @@
 #include "store/part_file.hpp"
 #include "weft/base/error.hpp"
 #include "weft/fiber/spawn.hpp"
+#include "weft/fiber/this_fiber.hpp"
 #include "weft/io/blocking.hpp"
 #include "weft/net/server_socket.hpp"
 
@@ -55,6 +56,11 @@ void Server::stop() {
   session_ended_.notify_all();
 }
 
+bool Server::has_sessions() const {
+  const std::lock_guard guard(lock_);
+  return !sessions_.empty();
+}
+
 void Server::accept_all() {
   while (true) {
     try {
@@ -90,8 +96,8 @@ void Server::serve(Socket socket) {
 
 // Not left waiting in the backlog: the client can tell its user, or try again later.
 void Server::refuse(Socket socket) {
-  context_.log.warn("{}: refused: {} connections are the limit (--max-connections)", socket.peer_address().to_string(),
-                    context_.options.max_connections);
+  context_.log.warn("{}: refused: {} connections are the limit (--max-connections)",
+                    socket.peer_address().to_string(), context_.options.max_connections);
   Wire wire(std::move(socket), context_.options.max_frame_bytes, {});
   wire.try_farewell({Code::Busy, "the server has as many connections as it takes; try again later"});
 }
@@ -106,8 +112,9 @@ void Server::remove_old_parts() {
 
 bool Server::wait_for_sessions(Deadline deadline) {
   std::unique_lock guard(lock_);
-  return session_ended_.wait_for(guard, deadline.remaining(), [&] { return sessions_.empty() || cutting_.is_set(); }) &&
-         sessions_.empty();
+  return session_ended_.wait_for(guard, deadline.remaining(), [&] {
+    return sessions_.empty() || cutting_.is_set();
+  }) && sessions_.empty();
 }
 
 std::vector<std::string> Server::cut_sessions() {

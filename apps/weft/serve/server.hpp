@@ -28,6 +28,8 @@ class Server {
   [[nodiscard]] std::vector<std::string> run();
   /// First call: no new connections, what is going on may end. Second call: cut everything now.
   void stop();
+  /// Whether a session outlived run(): one that hangs in the kernel. The Server cannot be destroyed then.
+  [[nodiscard]] bool has_sessions() const;
 
  private:
   void accept_all();
@@ -41,7 +43,7 @@ class Server {
   Socket listener_;
   Event stopping_;
   Event cutting_;
-  Lock lock_;
+  mutable Lock lock_;
   Condition session_ended_;
   std::list<std::shared_ptr<Session>> sessions_;  // guarded by lock_
 };

@@ -100,7 +100,9 @@ void Session::nudge() {
   }
 }
 
-void Session::cut() { wire_.socket().close(); }
+void Session::cut() {
+  wire_.socket().close();
+}
 
 std::string Session::activity() const {
   const std::string text = activity_.text();

@@ -40,8 +40,8 @@ void UploadReceiver::receive(const Put& put) {
   };
   const UploadRegistry::Claim claim =
       context_.uploads.claim(identity.key(), evict, Deadline::after(kTakeOverTimeout));
-  const std::unique_ptr<PartFile> part =
-      weft::blocking([&] { return std::make_unique<PartFile>(context_.root, identity, context_.options.fsync); });
+  const std::unique_ptr<PartFile> part = weft::blocking(
+      [&] { return std::make_unique<PartFile>(context_.root, identity, context_.options.fsync); });
   Sha256 whole;
   offer_resume(put, *part, whole);
   if (receive_body(put, *part, whole)) finish(put, *part, folder.get());
@@ -76,8 +76,8 @@ void UploadReceiver::offer_resume(const Put& put, PartFile& part, Sha256& whole)
 Go UploadReceiver::receive_go(const Put& put) {
   const Go go = receive_message<Go>(put);
   if (go.offset > 0) {
-    context_.log.info("{}: upload of \"{}\" goes on at {} of {}", peer_, escaped(put.name), bytes_text(go.offset),
-                      bytes_text(put.size));
+    context_.log.info("{}: upload of \"{}\" goes on at {} of {}", peer_, escaped(put.name),
+                      bytes_text(go.offset), bytes_text(put.size));
   }
   return go;
 }
@@ -88,7 +88,8 @@ Message UploadReceiver::receive_message(const Put& put) {
     if (!wire_.wait_input(Deadline::after(context_.options.idle_timeout))) {
       throw TooSlow("nothing came in the middle of an upload");
     }
-    const std::optional<std::string> frame = wire_.recv_frame(Deadline::after(context_.options.header_timeout));
+    const std::optional<std::string> frame =
+        wire_.recv_frame(Deadline::after(context_.options.header_timeout));
     if (!frame) throw EndOfStream("the connection ended in the middle of an upload", 0);
     const Request request = parse_request(*frame);
     if (std::holds_alternative<Wait>(request)) continue;
@@ -124,7 +125,8 @@ bool UploadReceiver::receive_body(const Put& put, PartFile& part, Sha256& whole)
 }
 
 bool UploadReceiver::receive_chunks(const Put& put, PartFile& part, Sha256& whole, std::uint64_t& position) {
-  ChunkWriter writer([&](const Chunk& chunk) { part.append(chunk.bytes(), chunk.sum); }, put.checks ? &whole : nullptr);
+  ChunkWriter writer([&](const Chunk& chunk) { part.append(chunk.bytes(), chunk.sum); },
+                     put.checks ? &whole : nullptr);
   while (position < put.size) {
     Chunk* chunk = writer.take_free();
     ChunkHeader header;
@@ -145,7 +147,8 @@ bool UploadReceiver::receive_chunk_header(const Put& put, std::uint64_t position
   header = wire_.recv_chunk_header();
   if (header.length == kAbortedChunk) return false;
   const auto wanted = static_cast<std::int32_t>(std::min<std::uint64_t>(kChunkBytes, put.size - position));
-  if (header.length != wanted) throw BadMessage(fmt::format("a chunk of {} bytes, not {}", header.length, wanted));
+  if (header.length != wanted)
+    throw BadMessage(fmt::format("a chunk of {} bytes, not {}", header.length, wanted));
   return true;
 }
 
@@ -172,9 +175,10 @@ void UploadReceiver::receive_end(const Put& put, PartFile& part, const Sha256& w
   }
   if (!put.checks || end.sha256 == whole.hex()) return;
   weft::blocking([&] { part.discard(); });
-  throw Refusal(Code::Corrupt, fmt::format("\"{}\": the SHA-256 of what arrived is not that of what was sent; nothing "
-                                           "was stored, send it again",
-                                           escaped(put.name)));
+  throw Refusal(Code::Corrupt,
+                fmt::format("\"{}\": the SHA-256 of what arrived is not that of what was sent; nothing "
+                            "was stored, send it again",
+                            escaped(put.name)));
 }
 
 // ---- the end

@@ -6,7 +6,8 @@
 
 namespace weft::app {
 
-UploadRegistry::Claim UploadRegistry::claim(const std::string& key, std::function<void()> evict, Deadline deadline) {
+UploadRegistry::Claim UploadRegistry::claim(const std::string& key, std::function<void()> evict,
+                                            Deadline deadline) {
   const auto mine = std::make_shared<Event>();
   while (true) {
     std::shared_ptr<Event> theirs;

@@ -50,7 +50,8 @@ class Batch {
     std::vector<std::optional<StagedFile>> staged(files_.size());
     for_each_good([&](std::size_t i) { staged[i].emplace(stage(i)); });
     for (const auto& file : staged) {
-      if (file) ::sync_file_range(file->fd(), 0, 0, SYNC_FILE_RANGE_WRITE);  // a hint; fdatasync reports errors
+      if (file)
+        ::sync_file_range(file->fd(), 0, 0, SYNC_FILE_RANGE_WRITE);  // a hint; fdatasync reports errors
     }
     for_each_good([&](std::size_t i) { sync_file(staged[i]->fd(), fsync_, files_[i].name); });
     for_each_good([&](std::size_t i) { publish(i, std::move(*staged[i])); });

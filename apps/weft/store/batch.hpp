@@ -36,6 +36,7 @@ struct SmallResult {
 /// Why together: with Fsync::File each file still gets its own fdatasync before it is answered, but write-back of all
 /// of them is started first, and so one journal commit serves many (2,048 files of 4 KiB: 4.9 s one by one, 0.7 s so).
 /// Blocking: yes, in the kernel; call it through weft::blocking.
-[[nodiscard]] std::vector<SmallResult> store_batch(const Root& root, std::span<const SmallFile> files, Fsync fsync);
+[[nodiscard]] std::vector<SmallResult> store_batch(const Root& root, std::span<const SmallFile> files,
+                                                   Fsync fsync);
 
 }  // namespace weft::app

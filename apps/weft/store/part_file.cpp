@@ -38,13 +38,15 @@ std::uint64_t size_of(int file) {
 
 std::string UploadIdentity::key() const {
   // Lengths and separators keep different identities from having the same text.
-  return Sha256::hex_of(fmt::format("{} {} {} {}:{}", size, mtime_ns, checks, name.size(), name)).substr(0, 32);
+  return Sha256::hex_of(fmt::format("{} {} {} {}:{}", size, mtime_ns, checks, name.size(), name))
+      .substr(0, 32);
 }
 
 PartFile::PartFile(const Root& root, const UploadIdentity& identity, Fsync fsync)
     : root_(&root), identity_(identity), key_(identity.key()), fsync_(fsync), bytes_(open_private(key_)) {
   if (::flock(bytes_.get(), LOCK_EX | LOCK_NB) != 0) {
-    throw Refusal(Code::Busy, fmt::format("another process is receiving \"{}\"; try again later", escaped(identity_.name)));
+    throw Refusal(Code::Busy, fmt::format("another process is receiving \"{}\"; try again later",
+                                          escaped(identity_.name)));
   }
   claimed_bytes_ = std::min(size_of(bytes_.get()), identity_.size);
   if (!identity_.checks) return;
@@ -53,7 +55,8 @@ PartFile::PartFile(const Root& root, const UploadIdentity& identity, Fsync fsync
 }
 
 FileDescriptor PartFile::open_private(const std::string& name) const {
-  FileDescriptor file(::openat(root_->private_fd(), name.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600));
+  FileDescriptor file(
+      ::openat(root_->private_fd(), name.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file) throw refusal_of_errno(errno, "make the part file of", identity_.name);
   return file;
 }
@@ -69,7 +72,8 @@ bool PartFile::verify_some(Sha256& whole, std::size_t max_chunks) {
       std::uint64_t sum = 0;
       const std::span<std::byte> place(reinterpret_cast<std::byte*>(&sum), sizeof sum);
       const std::uint64_t at = good_bytes_ / kChunkBytes * sizeof sum;
-      if (read_fully(sums_.get(), place, at, identity_.name) != sizeof sum || sum != xxh3(chunk)) return false;
+      if (read_fully(sums_.get(), place, at, identity_.name) != sizeof sum || sum != xxh3(chunk))
+        return false;
     }
     whole.update(chunk);
     good_bytes_ += wanted;
@@ -111,12 +115,15 @@ void PartFile::start_write_back() noexcept {
     if (sums_) ::fdatasync(sums_.get());
     written_back_ = good_bytes_;
   } else if (fsync_ == Fsync::File && behind >= kWriteBackBytes) {
-    ::sync_file_range(bytes_.get(), static_cast<off_t>(written_back_), static_cast<off_t>(behind), SYNC_FILE_RANGE_WRITE);
+    ::sync_file_range(bytes_.get(), static_cast<off_t>(written_back_), static_cast<off_t>(behind),
+                      SYNC_FILE_RANGE_WRITE);
     written_back_ = good_bytes_;
   }
 }
 
-void PartFile::sync() { sync_file(bytes_.get(), fsync_, identity_.name); }
+void PartFile::sync() {
+  sync_file(bytes_.get(), fsync_, identity_.name);
+}
 
 std::string PartFile::publish(int folder, std::string_view leaf, Policy policy, const FileFacts& facts) {
   set_facts(bytes_.get(), facts, *root_, identity_.name);
@@ -140,7 +147,8 @@ std::size_t remove_stale_parts(const Root& root, std::int64_t age_seconds) {
   std::size_t removed = 0;
   while (const dirent* entry = ::readdir(folder.get())) {
     struct stat info {};
-    if (::fstatat(root.private_fd(), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0 || S_ISDIR(info.st_mode)) continue;
+    if (::fstatat(root.private_fd(), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0 || S_ISDIR(info.st_mode))
+      continue;
     if (info.st_mtime < oldest && ::unlinkat(root.private_fd(), entry->d_name, 0) == 0) ++removed;
   }
   return removed;
@@ -151,9 +159,10 @@ void check_room(const Root& root, std::uint64_t bytes, std::string_view name) {
   if (::fstatvfs(root.fd(), &info) != 0 || info.f_blocks == 0) return;  // some file systems do not say
   const std::uint64_t room = info.f_bavail * info.f_frsize;
   if (bytes <= room) return;
-  throw Refusal(Code::NoSpace, fmt::format("\"{}\" needs {}, and the server has {} left; free some space there, then "
-                                           "send again",
-                                           escaped(name), bytes_text(bytes), bytes_text(room)));
+  throw Refusal(Code::NoSpace,
+                fmt::format("\"{}\" needs {}, and the server has {} left; free some space there, then "
+                            "send again",
+                            escaped(name), bytes_text(bytes), bytes_text(room)));
 }
 
 }  // namespace weft::app

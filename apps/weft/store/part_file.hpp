@@ -67,7 +67,7 @@ class PartFile {
   std::string key_;
   Fsync fsync_;
   FileDescriptor bytes_;
-  FileDescriptor sums_;  // none for an upload without checks
+  FileDescriptor sums_;              // none for an upload without checks
   std::uint64_t claimed_bytes_ = 0;  // what files and sums say was there when opened
 
   std::uint64_t good_bytes_ = 0;

@@ -32,7 +32,8 @@ using Attempt = std::function<int(const char* leaf)>;
 
 void refuse_unless_regular(int folder, const std::string& leaf) {
   struct stat info {};
-  if (::fstatat(folder, leaf.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return;  // free, or vanished meanwhile
+  if (::fstatat(folder, leaf.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
+    return;  // free, or vanished meanwhile
   if (S_ISDIR(info.st_mode)) throw Refusal(Code::IsFolder, fmt::format("\"{}\" is a folder", escaped(leaf)));
   if (!S_ISREG(info.st_mode)) {
     throw Refusal(Code::NotAFile, fmt::format("\"{}\" exists and is no regular file", escaped(leaf)));
@@ -59,6 +60,19 @@ std::string publish_numbered(const std::string& leaf, const Attempt& attempt) {
   }
 }
 
+std::string publish_renaming(int from_folder, const std::string& from, int folder, const std::string& leaf,
+                             Policy policy) {
+  const auto rename_with = [&](const char* name, unsigned flags) {
+    return ::renameat2(from_folder, from.c_str(), folder, name, flags) == 0 ? 0 : errno;
+  };
+  const Attempt rename = [&](const char* name) { return rename_with(name, RENAME_NOREPLACE); };
+  if (policy == Policy::Refuse) return publish_refusing(folder, leaf, rename);
+  if (policy == Policy::Rename) return publish_numbered(leaf, rename);
+  refuse_unless_regular(folder, leaf);
+  if (const int error = rename_with(leaf.c_str(), 0)) throw refusal_of_errno(error, "store", leaf);
+  return leaf;
+}
+
 }  // namespace
 
 StagedFile::StagedFile(const Root& root, int folder) : root_(&root), folder_(folder) {
@@ -66,7 +80,8 @@ StagedFile::StagedFile(const Root& root, int folder) : root_(&root), folder_(fol
   if (file_) return;
   if (root.private_fd() < 0) throw refusal_of_errno(errno, "make a temporary file", "");
   private_name_ = fresh_private_name();
-  file_ = FileDescriptor(::openat(root.private_fd(), private_name_.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
+  file_ = FileDescriptor(
+      ::openat(root.private_fd(), private_name_.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
   if (!file_) throw refusal_of_errno(errno, "make a temporary file", "");
 }
 
@@ -105,25 +120,22 @@ void StagedFile::give_private_name() {
   private_name_ = std::move(name);
 }
 
-std::string publish_private(const Root& root, const std::string& private_name, int folder, std::string_view leaf_view,
-                            Policy policy) {
-  const std::string leaf(leaf_view);
-  const auto rename_with = [&](const char* name, unsigned flags) {
-    return ::renameat2(root.private_fd(), private_name.c_str(), folder, name, flags) == 0 ? 0 : errno;
-  };
-  const Attempt rename = [&](const char* name) { return rename_with(name, RENAME_NOREPLACE); };
-  if (policy == Policy::Refuse) return publish_refusing(folder, leaf, rename);
-  if (policy == Policy::Rename) return publish_numbered(leaf, rename);
-  refuse_unless_regular(folder, leaf);
-  if (const int error = rename_with(leaf.c_str(), 0)) throw refusal_of_errno(error, "store", leaf);
-  return leaf;
+std::string publish_private(const Root& root, const std::string& private_name, int folder,
+                            std::string_view leaf, Policy policy) {
+  return publish_renaming(root.private_fd(), private_name, folder, std::string(leaf), policy);
+}
+
+std::string publish_beside(int folder, const std::string& part_name, std::string_view leaf, Policy policy) {
+  return publish_renaming(folder, part_name, folder, std::string(leaf), policy);
 }
 
 void set_facts(int file, const FileFacts& facts, const Root& root, std::string_view name) {
-  if (::fchmod(file, facts.mode & 0777 & ~root.umask()) != 0) throw refusal_of_errno(errno, "set the mode of", name);
+  if (::fchmod(file, facts.mode & 0777 & ~root.umask()) != 0)
+    throw refusal_of_errno(errno, "set the mode of", name);
   if (facts.mtime_ns == 0) return;
   constexpr std::int64_t kSecond = 1'000'000'000;
-  const std::int64_t nanoseconds = (facts.mtime_ns % kSecond + kSecond) % kSecond;  // times before 1970 are negative
+  const std::int64_t nanoseconds =
+      (facts.mtime_ns % kSecond + kSecond) % kSecond;  // times before 1970 are negative
   const timespec times[2] = {{0, UTIME_OMIT}, {(facts.mtime_ns - nanoseconds) / kSecond, nanoseconds}};
   if (::futimens(file, times) != 0) throw refusal_of_errno(errno, "set the time of", name);
 }
@@ -145,7 +157,8 @@ std::optional<std::uint64_t> taken_size(int folder, const std::string& leaf) {
 }
 
 AlreadyThere::AlreadyThere(std::string_view name, std::uint64_t size)
-    : Refusal(Code::Exists, fmt::format("\"{}\" exists; use --overwrite or --rename", escaped(name))), size_(size) {}
+    : Refusal(Code::Exists, fmt::format("\"{}\" exists; use --overwrite or --rename", escaped(name))),
+      size_(size) {}
 
 void write_fully(int file, std::string_view bytes, std::uint64_t offset, std::string_view name) {
   while (!bytes.empty()) {

@@ -54,6 +54,10 @@ void sync_folder(int folder, Fsync fsync, std::string_view name);
 [[nodiscard]] std::string publish_private(const Root& root, const std::string& private_name, int folder,
                                           std::string_view leaf, Policy policy);
 
+/// The same for a file in the folder itself.
+[[nodiscard]] std::string publish_beside(int folder, const std::string& part_name, std::string_view leaf,
+                                         Policy policy);
+
 /// The size of what has the name `leaf` in `folder`; nothing when the name is free.
 [[nodiscard]] std::optional<std::uint64_t> taken_size(int folder, const std::string& leaf);
 

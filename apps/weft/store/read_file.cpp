@@ -14,7 +14,8 @@ namespace weft::app {
 std::size_t read_fully(int file, std::span<std::byte> buffer, std::uint64_t offset, std::string_view name) {
   std::size_t done = 0;
   while (done < buffer.size()) {
-    const ssize_t n = ::pread(file, buffer.data() + done, buffer.size() - done, static_cast<off_t>(offset + done));
+    const ssize_t n =
+        ::pread(file, buffer.data() + done, buffer.size() - done, static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw refusal_of_errno(errno, "read", name);
     if (n == 0) break;

@@ -11,7 +11,8 @@
 namespace weft::app {
 
 /// Reads until `buffer` is full or the file ends. Returns how much. Throws: Refusal. Blocks in the kernel.
-[[nodiscard]] std::size_t read_fully(int file, std::span<std::byte> buffer, std::uint64_t offset, std::string_view name);
+[[nodiscard]] std::size_t read_fully(int file, std::span<std::byte> buffer, std::uint64_t offset,
+                                     std::string_view name);
 
 /// Adds the first `size` bytes of the file to `sha`, on helper threads, a slice (64 MiB) at a time.
 /// `after_slice` is called with the bytes done so far when more are to come: the place to tell the other end that one

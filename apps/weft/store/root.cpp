@@ -88,7 +88,8 @@ FileDescriptor Root::make_folder(std::string_view name, Fsync fsync) const {
   if (::mkdirat(parent.get(), std::string(split.leaf).c_str(), kFolderMode) != 0 && errno != EEXIST) {
     throw refusal_of_errno(errno, "make folder", name);
   }
-  if (fsync != Fsync::None && ::fsync(parent.get()) != 0) throw refusal_of_errno(errno, "sync folder", split.folder);
+  if (fsync != Fsync::None && ::fsync(parent.get()) != 0)
+    throw refusal_of_errno(errno, "sync folder", split.folder);
   return open_folder(name);
 }
 
@@ -100,7 +101,8 @@ FileDescriptor Root::open_file(std::string_view name) const {
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) throw refusal_of_errno(errno, "look at", name);
   if (S_ISDIR(info.st_mode)) throw Refusal(Code::IsFolder, fmt::format("\"{}\" is a folder", escaped(name)));
-  if (!S_ISREG(info.st_mode)) throw Refusal(Code::NotAFile, fmt::format("\"{}\" is no regular file", escaped(name)));
+  if (!S_ISREG(info.st_mode))
+    throw Refusal(Code::NotAFile, fmt::format("\"{}\" is no regular file", escaped(name)));
   return file;
 }
 

@@ -77,7 +77,9 @@ Chunk* ChunkReader::next() {
   }
 }
 
-void ChunkReader::give_back(Chunk* chunk) { ring_.free().put(chunk); }
+void ChunkReader::give_back(Chunk* chunk) {
+  ring_.free().put(chunk);
+}
 
 void ChunkReader::read_all() {
   try {
@@ -87,7 +89,8 @@ void ChunkReader::read_all() {
       chunk->size = std::min<std::uint64_t>(kChunkBytes, range_.end - offset);
       weft::blocking([&] {
         if (read_fully(file_, chunk->bytes(), offset, name_) != chunk->size) {
-          throw Refusal(Code::Changed, fmt::format("\"{}\" became shorter while it was read", escaped(name_)));
+          throw Refusal(Code::Changed,
+                        fmt::format("\"{}\" became shorter while it was read", escaped(name_)));
         }
         chunk->sum = whole_ ? xxh3(chunk->bytes()) : 0;
       });
@@ -121,7 +124,9 @@ ChunkWriter::ChunkWriter(Sink sink, Sha256* whole) : sink_(std::move(sink)), who
   writer_ = spawn([this] { write_all(); });
 }
 
-ChunkWriter::~ChunkWriter() { join(); }
+ChunkWriter::~ChunkWriter() {
+  join();
+}
 
 Chunk* ChunkWriter::take_free() {
   Chunk* chunk = ring_.free().get();
@@ -129,7 +134,9 @@ Chunk* ChunkWriter::take_free() {
   return chunk;
 }
 
-void ChunkWriter::submit(Chunk* chunk) { to_check_.put(chunk); }
+void ChunkWriter::submit(Chunk* chunk) {
+  to_check_.put(chunk);
+}
 
 void ChunkWriter::finish() {
   join();
@@ -150,7 +157,8 @@ void ChunkWriter::check_all() {
       if (whole_ && !ring_.has_failed()) {
         weft::blocking([&] {
           if (xxh3(chunk->bytes()) != chunk->sum) {
-            throw Refusal(Code::Corrupt, fmt::format("the chunk at {} was damaged on the way", chunk->offset));
+            throw Refusal(Code::Corrupt,
+                          fmt::format("the chunk at {} was damaged on the way", chunk->offset));
           }
           whole_->update(chunk->bytes());
         });

@@ -19,7 +19,8 @@ class Pace {
     Duration window = std::chrono::seconds(30);
   };
 
-  explicit Pace(const Limit& limit) : limit_(limit), left_at_(Clock::now()), window_end_(left_at_ + limit.window) {}
+  explicit Pace(const Limit& limit)
+      : limit_(limit), left_at_(Clock::now()), window_end_(left_at_ + limit.window) {}
 
   /// The caller begins to wait for the peer.
   void enter() { window_end_ += Clock::now() - left_at_; }

@@ -30,11 +30,18 @@ std::string_view as_text(const ChunkHeaderBytes& bytes) {
 }  // namespace
 
 Wire::Wire(Socket socket, std::uint64_t max_frame_bytes, const Pace::Limit& pace)
-    : socket_(std::move(socket)), frames_(socket_, frame_options(max_frame_bytes)), in_pace_(pace), out_pace_(pace) {}
+    : socket_(std::move(socket)),
+      frames_(socket_, frame_options(max_frame_bytes)),
+      in_pace_(pace),
+      out_pace_(pace) {}
 
-bool Wire::wait_input(Deadline deadline) { return frames_.buffered() > 0 || socket_.wait_readable(deadline); }
+bool Wire::wait_input(Deadline deadline) {
+  return frames_.buffered() > 0 || socket_.wait_readable(deadline);
+}
 
-std::optional<std::string> Wire::recv_frame(Deadline deadline) { return frames_.recv(deadline); }
+std::optional<std::string> Wire::recv_frame(Deadline deadline) {
+  return frames_.recv(deadline);
+}
 
 std::uint64_t Wire::recv_plain_length(Deadline deadline) {
   const std::optional<std::uint64_t> length = frames_.recv_length(kMaxPlainBytes, deadline);
@@ -70,7 +77,9 @@ void Wire::queue_frame(std::string_view frame) {
   outbox_ += frame;
 }
 
-void Wire::queue_bytes(std::string_view bytes) { outbox_ += bytes; }
+void Wire::queue_bytes(std::string_view bytes) {
+  outbox_ += bytes;
+}
 
 void Wire::queue_chunk(std::string_view bytes, std::uint64_t sum) {
   outbox_ += as_text(pack_chunk_header({static_cast<std::int32_t>(bytes.size()), sum}));
@@ -147,13 +156,13 @@ void Wire::try_farewell(const Bye& bye) noexcept {
 }
 
 void Wire::fail_too_slow(const char* verb) const {
-  throw TooSlow(fmt::format("the other end {} less than {} in {}", verb,
-                            bytes_text(std::max<std::uint64_t>(
-                                1, in_pace_.limit().bytes_per_second *
-                                       static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(
-                                                                      in_pace_.limit().window)
-                                                                      .count()))),
-                            clock_text(in_pace_.limit().window)));
+  throw TooSlow(fmt::format(
+      "the other end {} less than {} in {}", verb,
+      bytes_text(std::max<std::uint64_t>(
+          1, in_pace_.limit().bytes_per_second *
+                 static_cast<std::uint64_t>(
+                     std::chrono::duration_cast<std::chrono::seconds>(in_pace_.limit().window).count()))),
+      clock_text(in_pace_.limit().window)));
 }
 
 }  // namespace weft::app
