@@ -1,0 +1,61 @@
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <memory>
+
+#include "base/stop_signals.hpp"
+#include "base/text.hpp"
+#include "client/get_job.hpp"
+#include "proto/names.hpp"
+
+namespace weft::app {
+
+namespace {
+
+bool is_folder(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+struct Destination {
+  std::string folder;
+  std::string as;  // the file's new name; empty: its own
+};
+
+// As cp: into a folder that exists, or under a new name.
+Destination choose_destination(const std::string& path, std::size_t names) {
+  if (is_folder(path) || names > 1 || path.ends_with('/')) return {path, ""};
+  const SplitName split = split_name(path);
+  const bool has_folder = split.leaf.size() < path.size();
+  return {!has_folder            ? "."
+          : split.folder.empty() ? "/"
+                                 : std::string(split.folder),
+          std::string(split.leaf)};
+}
+
+}  // namespace
+
+ExitCode get_command(const Endpoint& server, const std::vector<std::string>& names,
+                     const std::string& destination, const ClientOptions& options) {
+  const Destination target = choose_destination(destination, names.size());
+  Report report(options, "received");
+  try {
+    const Root root = Root::open(target.folder, /*with_private_folder=*/false);
+    GetJob job(server, options, root, report);
+    const StopSignals signals([&](int count) {
+      if (count > 1) ::_exit(static_cast<int>(ExitCode::Interrupted));
+      job.stop();
+    });
+    job.run(names, target.as);
+    if (job.stopped.is_set()) {
+      report.give_up(ExitCode::Interrupted, "interrupted; the same command goes on where this one stopped");
+    }
+  } catch (const std::exception& failure) {
+    report.give_up(ExitCode::Incomplete, failure.what());
+  }
+  report.summarize();
+  return report.exit_code();
+}
+
+}  // namespace weft::app

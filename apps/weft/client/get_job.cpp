@@ -1,0 +1,92 @@
+#include "client/get_job.hpp"
+
+#include <fmt/format.h>
+
+#include "base/text.hpp"
+#include "client/get_worker.hpp"
+#include "client/list.hpp"
+#include "client/retry.hpp"
+#include "proto/names.hpp"
+#include "weft/fiber/spawn.hpp"
+#include "weft/io/blocking.hpp"
+
+namespace weft::app {
+
+GetJob::GetJob(const Endpoint& server_endpoint, const ClientOptions& client_options, const Root& local_root,
+               Report& user_report)
+    : server(server_endpoint), options(client_options), destination(local_root), report(user_report) {}
+
+void GetJob::run(const std::vector<std::string>& names, const std::string& as) {
+  Retry retry(options, has_connected);
+  std::vector<std::string> rest = names;
+  while (true) {
+    try {
+      find_files(rest, as);
+      break;
+    } catch (const std::exception& failure) {
+      // Once files are on their way, what a listing found must not be found again.
+      const bool may_retry = workers_.empty() && retry.wait_after(failure, server, report, stopped);
+      if (!may_retry) {
+        report.give_up(exit_code_of(failure), fmt::format("{}: {}", server.server(), failure.what()));
+        break;
+      }
+    }
+  }
+  work.finish_adding();
+  for (Fiber<void>& worker : workers_) worker.get();
+}
+
+void GetJob::stop() {
+  stopped.set();
+  work.stop();
+  sockets.close_all();
+}
+
+void GetJob::find_files(const std::vector<std::string>& names, const std::string& as) {
+  ServerConnection connection(server, options);
+  has_connected.store(true);
+  if (!connection.welcome().may_read) throw SaidBye({Code::Denied, "the token does not allow downloads"});
+  for (const std::string& name : names) {
+    const std::string local = !as.empty() ? as : std::string(split_name(name).leaf);
+    try {
+      find(connection, name, local);
+    } catch (const Refusal& refusal) {
+      report.file_failed(name, refusal.code(), refusal.what());
+    }
+  }
+  connection.say_close();
+}
+
+// A listing tells files from folders: of a folder it has the contents, of a file the server says what it is.
+void GetJob::find(ServerConnection& connection, const std::string& name, const std::string& local) {
+  const auto found = [&](const Entry& entry) {
+    if (const auto complaint = name_complaint(entry.name)) {
+      report.file_failed(entry.name, Code::BadName, "its name " + *complaint);
+      return;
+    }
+    const std::string target = join_names(local, entry.name);
+    if (entry.is_folder) {
+      weft::blocking([&] { return destination.make_folder(target, Fsync::None); });
+    } else {
+      add({join_names(name, entry.name), target, entry.size, 0, 0});
+    }
+  };
+  try {
+    const std::uint64_t hidden = fetch_listing(connection, name, true, found);
+    if (hidden > 0) report.note(fmt::format("{}: {} entries cannot be received, left out", name, hidden));
+  } catch (const Refusal& refusal) {
+    if (refusal.code() != Code::NotAFolder) throw;
+    add({name, local, std::nullopt, 0, 0});
+  }
+}
+
+void GetJob::add(GetItem item) {
+  report.progress().files_known.fetch_add(1, std::memory_order_relaxed);
+  report.progress().bytes_known.fetch_add(item.size.value_or(0), std::memory_order_relaxed);
+  work.add(std::move(item));
+  if (workers_.size() < options.jobs && (workers_.empty() || work.size() > 0)) {
+    workers_.push_back(spawn([this] { GetWorker(*this).run(); }));
+  }
+}
+
+}  // namespace weft::app
