@@ -20,12 +20,15 @@ target_include_directories(weft_objects
 target_compile_options(weft_objects PRIVATE -ftls-model=initial-exec -fno-semantic-interposition)
 target_link_libraries(weft_objects PUBLIC Threads::Threads PRIVATE weft_warnings)
 
+# Full debug information in one file: its types are all that the debugger script needs (tools/gdb/weft-gdb.py).
+set_source_files_properties("${PROJECT_SOURCE_DIR}/src/engine/scheduler.cpp" PROPERTIES COMPILE_OPTIONS -g)
+
 # ThreadSanitizer sees the fibers of one worker as unordered threads; the few sources through which they take turns with
 # the worker's own data are not instrumented, and state the order between fibers by annotations (src/engine/worker.hpp).
 if(WEFT_SANITIZE STREQUAL "thread")
   target_compile_definitions(weft_objects PRIVATE WEFT_TSAN)
   foreach(source worker scheduler stall)
-    set_source_files_properties("${PROJECT_SOURCE_DIR}/src/engine/${source}.cpp" PROPERTIES
+    set_property(SOURCE "${PROJECT_SOURCE_DIR}/src/engine/${source}.cpp" APPEND PROPERTY
       COMPILE_OPTIONS -fno-sanitize=thread)
   endforeach()
 endif()

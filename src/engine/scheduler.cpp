@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 
 #include <weft/base/error.hpp>
 
@@ -45,6 +46,8 @@ void name_thread(std::thread& thread, const std::string& runtime, unsigned index
 
 }  // namespace
 
+Scheduler* all_schedulers[64] = {};
+
 Scheduler::Scheduler(Settings settings)
     : settings_{checked(std::move(settings))}, reactor_{Reactor::take()}, watched_(settings_.workers) {
   prepare_for_fork();
@@ -58,6 +61,7 @@ Scheduler::Scheduler(Settings settings)
       name_thread(threads_.back(), settings_.name, worker->index());
     }
   }
+  all_schedulers[std::countr_zero(reactor_.bit())] = this;
   monitor_add(*this);
 }
 
@@ -80,6 +84,7 @@ Scheduler::~Scheduler() {
   stopping_.store(true, std::memory_order_seq_cst);
   wake_all();
   for (std::thread& thread : threads_) thread.join();
+  all_schedulers[std::countr_zero(reactor_.bit())] = nullptr;
   workers_.clear();  // give their stacks back before the pools go
   Reactor::give_back(reactor_);
 }
@@ -242,6 +247,9 @@ Scheduler& default_scheduler() {
   return *made;
 }
 
-void forget_default_scheduler() noexcept { default_instance.store(nullptr, std::memory_order_relaxed); }
+void forget_default_scheduler() noexcept {
+  default_instance.store(nullptr, std::memory_order_relaxed);
+  std::fill(std::begin(all_schedulers), std::end(all_schedulers), nullptr);
+}
 
 }  // namespace weft::detail

@@ -111,6 +111,9 @@ class Scheduler {
   std::int64_t last_trim_ = 0;
 };
 
+/// Every scheduler, at the number of its reactor: where tools/gdb/weft-gdb.py begins.
+extern Scheduler* all_schedulers[64];
+
 /// As many workers as the process may use processors.
 [[nodiscard]] unsigned default_workers();
 /// The process's default scheduler, made on first use; never destroyed.

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
 #include <mutex>
 #include <vector>
 
@@ -60,7 +59,7 @@ class StackPool {
 
   const std::size_t stack_bytes_;
   std::mutex lock_;
-  std::deque<Slab> slabs_;    // this and below: guarded by lock_
+  std::vector<Slab> slabs_;   // this and below: guarded by lock_
   std::vector<Stack> warm_;   // free, memory kept, most recently used last
   std::size_t cold_ = 0;      // in all slabs
   std::size_t least_warm_ = 0;  // the smallest warm_.size() since the last trim()
