@@ -97,7 +97,7 @@ bool soon_all_wait_in(const std::vector<Runner>& runners, detail::WaitKind kind)
 World::World(WorldKind kind) : kind_{kind} {
   if (kind.of == WorldKind::Of::Threads) return;
   runtime_ = std::make_unique<Runtime>(
-      Runtime::Config{.workers = kind.workers, .stack_bytes = kStackBytes, .name = "test"});
+      Runtime::Config{.workers = kind.workers, .stack_bytes = kStackBytes, .name = "test", .migrate_always = kind.roaming});
   if (kind.workers == 1) {
     driver_ = std::thread{[this] { runtime_->run([this] { over_.wait(); }); }};
   }

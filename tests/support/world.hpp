@@ -26,13 +26,15 @@ struct WorldKind {
   enum class Of { Threads, Fibers, Mixed };
   Of of;
   unsigned workers;
+  bool roaming;  // fibers change workers at every wake-up, instead of staying together on one that keeps up with them
   const char* name;
 };
-inline constexpr WorldKind kThreads{WorldKind::Of::Threads, 0, "Threads"};
-inline constexpr WorldKind kFibers1{WorldKind::Of::Fibers, 1, "FibersOn1Worker"};
-inline constexpr WorldKind kFibers2{WorldKind::Of::Fibers, 2, "FibersOn2Workers"};
-inline constexpr WorldKind kFibers4{WorldKind::Of::Fibers, 4, "FibersOn4Workers"};
-inline constexpr WorldKind kMixed{WorldKind::Of::Mixed, 2, "ThreadsAndFibers"};
+inline constexpr WorldKind kThreads{WorldKind::Of::Threads, 0, false, "Threads"};
+inline constexpr WorldKind kFibers1{WorldKind::Of::Fibers, 1, false, "FibersOn1Worker"};
+inline constexpr WorldKind kFibers2{WorldKind::Of::Fibers, 2, false, "FibersOn2Workers"};
+inline constexpr WorldKind kFibers4{WorldKind::Of::Fibers, 4, false, "FibersOn4Workers"};
+inline constexpr WorldKind kRoaming{WorldKind::Of::Fibers, 2, true, "RoamingFibers"};
+inline constexpr WorldKind kMixed{WorldKind::Of::Mixed, 2, false, "ThreadsAndFibers"};
 
 void PrintTo(const WorldKind& kind, std::ostream* out);
 
@@ -115,7 +117,7 @@ std::string world_name(const testing::TestParamInfo<WorldKind>& info);
 #define WEFT_IN_EVERY_WORLD(suite)                                                                                      \
   INSTANTIATE_TEST_SUITE_P(Contexts, suite,                                                                             \
                            testing::Values(weft::test::kThreads, weft::test::kFibers1, weft::test::kFibers2,            \
-                                           weft::test::kFibers4, weft::test::kMixed),                                   \
+                                           weft::test::kFibers4, weft::test::kRoaming, weft::test::kMixed),                                   \
                            weft::test::world_name)
 
 }  // namespace weft::test
