@@ -23,7 +23,8 @@ namespace weft::detail {
 namespace {
 
 SpinLock pool_lock;
-Descriptor* pool = nullptr;  // guarded by pool_lock
+Descriptor* pool = nullptr;      // guarded by pool_lock
+Descriptor* all_made = nullptr;  // guarded by pool_lock
 
 // As weft::yield(), but no cancellation point. What is waited for may need this very worker to go on.
 void let_others_run() noexcept {
@@ -49,14 +50,21 @@ Descriptor* Descriptor::adopt(int fd, Nature nature) {
     descriptor = pool;
     if (descriptor) pool = descriptor->next_free_;
   }
-  if (!descriptor) descriptor = new Descriptor;
+  if (!descriptor) {
+    descriptor = new Descriptor;
+    const std::lock_guard guard{pool_lock};
+    descriptor->next_made_ = all_made;
+    all_made = descriptor;
+  }
   descriptor->fd_.store(fd, std::memory_order_relaxed);
   descriptor->nature_ = nature;
   descriptor->reactors_.store(0, std::memory_order_relaxed);
-  // Unknown yet: the first call finds out.
-  descriptor->state_.store(kReadable | kWritable, std::memory_order_relaxed);
-  // The handle's own use; its end is dispose().
-  descriptor->users_.store(kUser, std::memory_order_release);
+  {
+    // Under the bit: a reactor may just be looking at a late event of the former owner.
+    Guard guard{descriptor->state_};
+    guard.set_value(kReadable | kWritable);  // unknown yet: the first call finds out
+  }
+  descriptor->users_.store(0, std::memory_order_release);
   return descriptor;
 }
 
@@ -192,33 +200,42 @@ void Descriptor::wake_everybody() noexcept {
   deliver_all(writers);
 }
 
-void Descriptor::close() noexcept {
-  // First the flag, then the waiters: one that links itself later finds the flag under the list bit.
-  const std::uint32_t before = users_.fetch_or(kClosedForUse, std::memory_order_acq_rel);
-  if (before & kClosedForUse) return;
+// First the flag, then the waiters: one that links itself later finds the flag under the list bit.
+void Descriptor::mark_closed() noexcept {
+  users_.fetch_or(kClosedForUse, std::memory_order_acq_rel);
   wake_everybody();
-  // With nobody inside, no leave() will do it. If somebody came and went meanwhile, close_fd() runs twice, to no harm.
-  if (users_.load(std::memory_order_acquire) == (kUser | kClosedForUse)) close_fd();
+}
+
+void Descriptor::close() noexcept {
+  if (!enter()) return;
+  mark_closed();
+  leave();
 }
 
 int Descriptor::release_fd() noexcept {
+  if (!enter()) return -1;
   const int fd = fd_.exchange(-1, std::memory_order_acq_rel);
-  if (fd < 0) return -1;
-  forget_registrations(fd);
-  close();
-  while (users_.load(std::memory_order_acquire) != (kUser | kClosedForUse)) let_others_run();
+  mark_closed();
+  while (users_.load(std::memory_order_acquire) >= 2 * kUser) let_others_run();
+  if (fd >= 0) forget_registrations(fd);
+  leave();
   return fd;
 }
 
 void Descriptor::dispose() noexcept {
   close();
-  leave();
+  // Either nobody is inside, or whoever leaves last finds the flag.
+  if (users_.fetch_or(kDisposed, std::memory_order_acq_rel) == kClosedForUse) recycle();
 }
 
-// `before` counted the handle and one more, or only one: nobody is inside now.
-void Descriptor::left_last(std::uint32_t before) noexcept {
-  close_fd();
-  if (before == (kUser | kClosedForUse)) recycle();
+// Whoever is about to leave as the last closes first, while still counted: nobody else can then be given this memory.
+void Descriptor::leave_closed() noexcept {
+  std::uint32_t seen = users_.load(std::memory_order_acquire);
+  for (;;) {
+    if (seen / kUser == 1) close_fd();
+    if (users_.compare_exchange_weak(seen, seen - kUser, std::memory_order_acq_rel, std::memory_order_acquire)) break;
+  }
+  if (seen - kUser == (kClosedForUse | kDisposed)) recycle();
 }
 
 void Descriptor::close_fd() noexcept {
@@ -226,6 +243,19 @@ void Descriptor::close_fd() noexcept {
   if (fd < 0) return;
   forget_registrations(fd);
   ::close(fd);
+}
+
+void Descriptor::lock_for_fork() noexcept { pool_lock.lock(); }
+void Descriptor::unlock_after_fork() noexcept { pool_lock.unlock(); }
+
+void Descriptor::forget_waiters() noexcept {
+  for (Descriptor* descriptor = all_made; descriptor; descriptor = descriptor->next_made_) {
+    descriptor->reactors_.store(0, std::memory_order_relaxed);
+    descriptor->readers_ = WaitList{};
+    descriptor->writers_ = WaitList{};
+    descriptor->state_.fetch_and(~kList, std::memory_order_relaxed);
+    descriptor->users_.fetch_and(kClosedForUse | kDisposed, std::memory_order_relaxed);
+  }
 }
 
 // A duplicate of the descriptor, in another process perhaps, would keep it registered after our close.

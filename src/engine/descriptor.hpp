@@ -36,8 +36,11 @@ class Descriptor {
     return false;
   }
   void leave() noexcept {
-    const std::uint32_t before = users_.fetch_sub(kUser, std::memory_order_acq_rel);
-    if ((before & kClosedForUse) && before <= (2 * kUser | kClosedForUse)) [[unlikely]] left_last(before);
+    std::uint32_t seen = users_.load(std::memory_order_relaxed);
+    while (!(seen & kClosedForUse)) {
+      if (users_.compare_exchange_weak(seen, seen - kUser, std::memory_order_acq_rel, std::memory_order_relaxed)) return;
+    }
+    leave_closed();
   }
 
   /// Between enter() and leave(): valid. Otherwise -1 once closed.
@@ -63,13 +66,18 @@ class Descriptor {
   /// The handle goes: closes, and the memory may be used for another descriptor. Until then enter() may be called.
   void dispose() noexcept;
 
+  // Around fork(). In the child nobody waits any more, no call is running, and nothing is registered with its reactors.
+  static void lock_for_fork() noexcept;
+  static void unlock_after_fork() noexcept;
+  static void forget_waiters() noexcept;
+
   // For the reactor.
   void on_events(std::uint16_t generation, std::uint32_t epoll_events) noexcept;
 
  private:
   static constexpr std::uint64_t kList = 1, kReadable = 2, kWritable = 4, kTrustNoShortRead = 8;
   static constexpr std::uint64_t kEventOne = 256;
-  static constexpr std::uint32_t kClosedForUse = 1, kUser = 2;
+  static constexpr std::uint32_t kClosedForUse = 1, kDisposed = 2, kUser = 4;
   using Guard = ListGuard<std::uint64_t, kList>;
 
   static constexpr std::uint64_t ready_bit(Direction direction) {
@@ -81,14 +89,15 @@ class Descriptor {
   [[nodiscard]] int finish_wait(Direction direction, Entry& entry, Outcome outcome) noexcept;
   [[nodiscard]] int register_here() noexcept;
   void wake_everybody() noexcept;
-  void left_last(std::uint32_t before) noexcept;
+  void leave_closed() noexcept;
+  void mark_closed() noexcept;
   void close_fd() noexcept;
   void forget_registrations(int fd) noexcept;
   void recycle() noexcept;
   WaitList& waiters(Direction direction) { return direction == Direction::Read ? readers_ : writers_; }
 
   std::atomic<std::uint64_t> state_{0};
-  std::atomic<std::uint32_t> users_{0};  // bit 0 closed; the rest counts running calls, and one for the handle
+  std::atomic<std::uint32_t> users_{0};  // bit 0 closed, bit 1 the handle is gone; the rest counts running calls
   std::atomic<int> fd_{-1};
   Nature nature_ = Nature::OtherStream;
   std::atomic<std::uint16_t> generation_{0};
@@ -96,6 +105,7 @@ class Descriptor {
   WaitList readers_;                        // guarded by kList
   WaitList writers_;                        // guarded by kList
   Descriptor* next_free_ = nullptr;
+  Descriptor* next_made_ = nullptr;  // all that exist, for a forked child
 };
 
 }  // namespace weft::detail

@@ -4,8 +4,9 @@
 
 #include <mutex>
 
-#include "engine/monitor.hpp"
+#include "engine/descriptor.hpp"
 #include "engine/helper_pool.hpp"
+#include "engine/monitor.hpp"
 #include "engine/reactor.hpp"
 #include "engine/scheduler.hpp"
 #include "engine/thread_context.hpp"
@@ -15,18 +16,36 @@ namespace weft::detail {
 
 namespace {
 
-// The monitor's lock is held across the fork, so that no scheduler is half added in the child's copy. Spin locks are held
-// for a few instructions by threads the child does not have: it resets those it will use.
-void before_fork() { monitor_lock_for_fork(); }
-void after_fork_in_parent() { monitor_unlock_after_fork(false); }
+// All process-wide locks of the engine are held across the fork, so that the child's copies are consistent, and free.
+void before_fork() {
+  lock_default_scheduler_for_fork();
+  monitor_lock_for_fork();
+  Reactor::lock_for_fork();
+  Descriptor::lock_for_fork();
+  lock_threads_for_fork();
+  lock_task_memory_for_fork();
+}
+
+void unlock_all(bool child) {
+  unlock_task_memory_after_fork();
+  unlock_threads_after_fork();
+  Descriptor::unlock_after_fork();
+  Reactor::unlock_after_fork();
+  monitor_unlock_after_fork(child);
+  unlock_default_scheduler_after_fork();
+}
+
+void after_fork_in_parent() { unlock_all(false); }
 
 void after_fork_in_child() {
-  monitor_unlock_after_fork(true);
+  forks_survived.fetch_add(1, std::memory_order_relaxed);
+  Descriptor::forget_waiters();
   Reactor::forget_all();
   forget_default_scheduler();
   forget_helpers();
   forget_worker();
   become_plain_thread();
+  unlock_all(true);
 }
 
 }  // namespace

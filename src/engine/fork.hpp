@@ -6,4 +6,7 @@ namespace weft::detail {
 /// no inherited fibers; the caller's context id stays its own, so that locks it held are held by the child's main thread.
 void prepare_for_fork();
 
+void lock_task_memory_for_fork() noexcept;
+void unlock_task_memory_after_fork() noexcept;
+
 }  // namespace weft::detail

@@ -1,12 +1,12 @@
 #include "engine/helper_pool.hpp"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <atomic>
 #include <thread>
 
 #include "engine/fork.hpp"
+#include "port/signals.hpp"
 
 namespace weft::detail {
 
@@ -30,25 +30,19 @@ void HelperPool::submit(UniqueFunction<void()> job) {
 }
 
 void HelperPool::start_thread() {
-  // Signals of the program are for its own threads.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const port::SignalsBlocked blocked;  // signals of the program are for its own threads
   try {
     std::thread thread{[this] { serve(); }};
     ::pthread_setname_np(thread.native_handle(), name_.c_str());
     thread.detach();
     ++threads_;
-  } catch (const std::system_error&) {
+  } catch (...) {
     // No more threads to be had: those that exist will get to it; without any, the caller must know.
     if (threads_ == 0) {
       jobs_.pop_back();
-      ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
       throw;
     }
   }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void HelperPool::serve() {

@@ -38,7 +38,11 @@ class IdleSet {
 
   void start_searching() noexcept { searching_.fetch_add(1, std::memory_order_seq_cst); }
   /// True: it was the last searcher.
-  bool stop_searching() noexcept { return searching_.fetch_sub(1, std::memory_order_seq_cst) == 1; }
+  bool stop_searching() noexcept {
+    const bool last = searching_.fetch_sub(1, std::memory_order_seq_cst) == 1;
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // so that a relaxed look at the queue afterwards is later
+    return last;
+  }
   [[nodiscard]] std::uint32_t searching() const noexcept { return searching_.load(std::memory_order_seq_cst); }
   [[nodiscard]] std::uint64_t sleeping() const noexcept { return sleeping_.load(std::memory_order_seq_cst); }
   /// A hint without order, for the hot path: a missed sleeper there costs parallelism, never progress.

@@ -1,7 +1,6 @@
 #include "engine/monitor.hpp"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <mutex>
@@ -9,7 +8,9 @@
 #include <vector>
 
 #include "engine/scheduler.hpp"
+#include "engine/stall.hpp"
 #include "port/futex.hpp"
+#include "port/signals.hpp"
 
 namespace weft::detail {
 
@@ -33,10 +34,15 @@ Monitor& monitor() {
 
 bool watch_all() {
   Monitor& m = monitor();
-  const std::lock_guard guard{m.lock};
-  const std::int64_t now = Deadline::now_nanoseconds();
+  std::vector<Stall> stalls;
   bool active = false;
-  for (Scheduler* scheduler : m.schedulers) active |= scheduler->watch(now);
+  {
+    const std::lock_guard guard{m.lock};
+    const std::int64_t now = Deadline::now_nanoseconds();
+    for (Scheduler* scheduler : m.schedulers) active |= scheduler->watch(now, stalls);
+  }
+  // Without the lock: naming a place takes the dynamic linker's lock, under which another thread may make a runtime.
+  for (const Stall& stall : stalls) report(stall);
   return active;
 }
 
@@ -55,6 +61,7 @@ void run() {
     if (++quiet < kQuietTicksBeforeSleep) continue;
     // A worker that wakes between the check above and this store is noticed one tick late: look once more.
     m.asleep.store(1, std::memory_order_seq_cst);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     if (watch_all()) {
       m.asleep.store(0, std::memory_order_relaxed);
     } else {
@@ -66,15 +73,10 @@ void run() {
 }
 
 void start_thread() {
-  // Signals of the program are not for this thread.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const port::SignalsBlocked blocked;  // signals of the program are not for this thread
   std::thread thread{run};
   ::pthread_setname_np(thread.native_handle(), "weft-monitor");
   thread.detach();
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 }  // namespace
@@ -83,8 +85,10 @@ void monitor_add(Scheduler& scheduler) {
   Monitor& m = monitor();
   {
     const std::lock_guard guard{m.lock};
+    m.schedulers.reserve(m.schedulers.size() + 1);
+    if (!m.started) start_thread();
+    m.started = true;
     m.schedulers.push_back(&scheduler);
-    if (!std::exchange(m.started, true)) start_thread();
   }
   monitor_notice_activity();
 }

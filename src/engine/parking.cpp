@@ -25,6 +25,7 @@ ThreadContext& as_thread(Context& context) { return static_cast<ThreadContext&>(
 /// claimer schedules it. A thread, or a fiber that has not parked yet, might return by itself, so it stays Claimed,
 /// and waits, until the claimer has let go of the object.
 bool claim_context(Context& context, std::uint64_t epoch, Outcome outcome, bool& was_parked) noexcept {
+  if (context.process != this_process()) return false;  // its thread did not come along through fork()
   std::uint64_t seen = context.waiter.load(std::memory_order_relaxed);
   for (;;) {
     const std::uint64_t state = word::state(seen);
@@ -61,11 +62,22 @@ Outcome settled_outcome(Context& self) noexcept {
   return word::outcome(seen);
 }
 
+/// The context's own decision before it parks. False: somebody else's came first.
+bool settle_armed(Context& self, Outcome outcome) noexcept {
+  std::uint64_t seen = self.waiter.load(std::memory_order_relaxed);
+  while (word::state(seen) == word::kArmed) {
+    const std::uint64_t decided = word::epoch(seen) | std::uint64_t{outcome} << word::kOutcomeShift;
+    if (self.waiter.compare_exchange_weak(seen, decided, std::memory_order_acq_rel, std::memory_order_relaxed)) return true;
+  }
+  return false;
+}
+
 bool still_armed(const Context& self) noexcept {
   return word::state(self.waiter.load(std::memory_order_relaxed)) == word::kArmed;
 }
 
 [[gnu::noinline]] Outcome park_fiber_until(FiberContext& self, Deadline deadline) noexcept {
+  if (deadline.has_passed() && settle_armed(self, kTimedOut)) return kTimedOut;
   Timer timer;
   timer.entry.context = &self;
   timer.entry.epoch = word::epoch(self.waiter.load(std::memory_order_relaxed));
@@ -123,15 +135,7 @@ void deliver_all(Entry* first) noexcept {
   }
 }
 
-bool disarm(Context& self) noexcept {
-  std::uint64_t seen = self.waiter.load(std::memory_order_relaxed);
-  while (word::state(seen) == word::kArmed) {
-    if (self.waiter.compare_exchange_weak(seen, word::epoch(seen), std::memory_order_acq_rel, std::memory_order_relaxed)) {
-      return true;
-    }
-  }
-  return false;
-}
+bool disarm(Context& self) noexcept { return settle_armed(self, kFired); }
 
 Outcome park(Context& self, WaitKind kind, const void* object, Deadline deadline) noexcept {
   if (killed_before_park(self)) return kCancelled;
@@ -144,6 +148,7 @@ Outcome park(Context& self, WaitKind kind, const void* object, Deadline deadline
 }
 
 void request_cancel(Context& context) noexcept {
+  if (context.process != this_process()) return;
   context.cancel.store(true, std::memory_order_seq_cst);
   // The load must not be older than a park that missed the flag: a read-modify-write reads the newest.
   std::uint64_t seen = context.waiter.fetch_or(0, std::memory_order_seq_cst);
@@ -168,12 +173,8 @@ bool killed_before_park(Context& self) noexcept {
   fence_before_park();
 #endif
   if (!self.cancel_requested()) [[likely]] return false;
-  std::uint64_t seen = self.waiter.load(std::memory_order_relaxed);
-  while (word::state(seen) == word::kArmed && !(seen & word::kShielded)) {
-    const std::uint64_t decided = word::epoch(seen) | std::uint64_t{kCancelled} << word::kOutcomeShift;
-    if (self.waiter.compare_exchange_weak(seen, decided, std::memory_order_acq_rel, std::memory_order_relaxed)) return true;
-  }
-  return false;
+  const bool shielded = (self.waiter.load(std::memory_order_relaxed) & word::kShielded) != 0;
+  return !shielded && settle_armed(self, kCancelled);
 }
 
 void throw_cancelled() { throw Cancelled{}; }

@@ -83,8 +83,10 @@ void Reactor::give_back(Reactor& reactor) noexcept {
 void Reactor::forget_all() noexcept {
   for (Reactor*& reactor : all) reactor = nullptr;
   in_use = 0;
-  lock.unlock();  // whoever held it is not in this process
 }
+
+void Reactor::lock_for_fork() noexcept { lock.lock(); }
+void Reactor::unlock_after_fork() noexcept { lock.unlock(); }
 
 Reactor* Reactor::numbered(unsigned number) noexcept { return all[number]; }
 

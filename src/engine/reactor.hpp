@@ -19,6 +19,8 @@ class Reactor {
   static void give_back(Reactor& reactor) noexcept;
   /// In a forked child: all reactors of the parent are left alone (their epoll instances are shared with it).
   static void forget_all() noexcept;
+  static void lock_for_fork() noexcept;
+  static void unlock_after_fork() noexcept;
 
   /// Bit of this reactor in a descriptor's set of registrations.
   [[nodiscard]] std::uint64_t bit() const noexcept { return std::uint64_t{1} << number_; }

@@ -50,8 +50,18 @@ Scheduler* all_schedulers[64] = {};
 
 Scheduler::Scheduler(Settings settings)
     : settings_{checked(std::move(settings))}, reactor_{Reactor::take()}, watched_(settings_.workers) {
-  prepare_for_fork();
   pools_.push_back(std::make_unique<StackPool>(settings_.stack_bytes));
+  default_pool_ = pools_.front().get();
+  try {
+    begin();
+  } catch (...) {
+    end();
+    throw;
+  }
+}
+
+void Scheduler::begin() {
+  prepare_for_fork();
   for (unsigned i = 0; i < settings_.workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i, settings_.workers == 1));
   }
@@ -61,8 +71,21 @@ Scheduler::Scheduler(Settings settings)
       name_thread(threads_.back(), settings_.name, worker->index());
     }
   }
-  all_schedulers[std::countr_zero(reactor_.bit())] = this;
   monitor_add(*this);
+  all_schedulers[std::countr_zero(reactor_.bit())] = this;
+}
+
+void Scheduler::end() noexcept {
+  monitor_remove(*this);
+  stopping_.store(true, std::memory_order_seq_cst);
+  wake_all();
+  for (std::thread& thread : threads_) thread.join();
+  all_schedulers[std::countr_zero(reactor_.bit())] = nullptr;
+  // Whoever made a fiber runnable from outside may still be on its way out of inject().
+  Backoff backoff;
+  while (visitors_.load(std::memory_order_acquire) != 0) backoff.pause();
+  workers_.clear();  // give their stacks back before the pools go
+  Reactor::give_back(reactor_);
 }
 
 Scheduler::~Scheduler() {
@@ -71,8 +94,8 @@ Scheduler::~Scheduler() {
   while (live() > 0) {
     cancel_all();
     if (settings_.driven) {
-      stopping_.store(true, std::memory_order_seq_cst);
-      workers_.front()->loop(nullptr);
+      stopping_.store(true, std::memory_order_seq_cst);  // run what is runnable, then come back
+      drive_here_or_beside(nullptr);
       stopping_.store(false, std::memory_order_seq_cst);
     }
     if (live() > 0) {
@@ -80,13 +103,16 @@ Scheduler::~Scheduler() {
       ::usleep(100);
     }
   }
-  monitor_remove(*this);
-  stopping_.store(true, std::memory_order_seq_cst);
-  wake_all();
-  for (std::thread& thread : threads_) thread.join();
-  all_schedulers[std::countr_zero(reactor_.bit())] = nullptr;
-  workers_.clear();  // give their stacks back before the pools go
-  Reactor::give_back(reactor_);
+  end();
+}
+
+// A fiber of another runtime cannot be a worker of this one: its thread has a worker already.
+void Scheduler::drive_here_or_beside(const Task* until) {
+  if (current_context().is_fiber()) {
+    std::thread{[&] { workers_.front()->loop(until); }}.join();
+  } else {
+    workers_.front()->loop(until);
+  }
 }
 
 std::uint64_t Scheduler::live() const noexcept {
@@ -140,8 +166,11 @@ void Scheduler::schedule(Task& task) noexcept {
 }
 
 void Scheduler::inject(TaskChain chain) noexcept {
+  // Once the task is in the queue it may run and end, and the scheduler be destroyed: not before we have left.
+  visitors_.fetch_add(1, std::memory_order_acq_rel);
   queue_.push(chain);
   wake_one();
+  visitors_.fetch_sub(1, std::memory_order_acq_rel);
 }
 
 void Scheduler::wake_one() noexcept {
@@ -179,7 +208,7 @@ bool Scheduler::drive(const Task& task) {
 
 // ---- the monitor's view ----------------------------------------------------------------------------------------------
 
-bool Scheduler::watch(std::int64_t now) noexcept {
+bool Scheduler::watch(std::int64_t now, std::vector<Stall>& stalls) noexcept {
   bool active = false;
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     if (workers_[i]->thread_id() == 0 || workers_[i]->asleep.load(std::memory_order_relaxed)) {
@@ -188,7 +217,7 @@ bool Scheduler::watch(std::int64_t now) noexcept {
       continue;
     }
     active = true;
-    watch_worker(*workers_[i], watched_[i], now);
+    watch_worker(*workers_[i], watched_[i], now, stalls);
   }
   if (now - last_trim_ >= kTrimEvery) {
     last_trim_ = now;
@@ -197,11 +226,13 @@ bool Scheduler::watch(std::int64_t now) noexcept {
   return active;
 }
 
-void Scheduler::watch_worker(Worker& worker, Watched& seen, std::int64_t now) noexcept {
-  // Timers and sockets of a worker that switches without a pause are looked at once a tick at least.
-  if (worker.timers().next_due() <= now) worker.call_attention();
+void Scheduler::watch_worker(Worker& worker, Watched& seen, std::int64_t now, std::vector<Stall>& stalls) noexcept {
+  // Timers and sockets of workers that switch without a pause are looked at once a tick at least.
+  const bool unattended = poll_seat() < 0;
+  if (worker.timers().next_due() <= now || unattended) worker.call_attention();
+  if (unattended && idle_.perhaps_sleeping()) wake_one();
   const std::uint64_t switches = worker.switches();
-  if (switches != seen.switches) {
+  if (switches != seen.switches || seen.since == 0) {
     seen = {switches, now, false};
     worker.stuck.store(false, std::memory_order_relaxed);
     if (worker.ring().size() >= 2 && idle_.perhaps_sleeping()) wake_one();  // the hot path's hint may have missed it
@@ -209,10 +240,10 @@ void Scheduler::watch_worker(Worker& worker, Watched& seen, std::int64_t now) no
   }
   // It has run one fiber for a tick. Others may take what waits behind it, its timers, and its seat before the reactor.
   worker.stuck.store(true, std::memory_order_relaxed);
-  if (worker.ring().size() > 0 || worker.timers().next_due() <= now || poll_seat() < 0) wake_one();
+  if (worker.ring().size() > 0 || queue_.size() > 0 || worker.timers().next_due() <= now) wake_one();
   if (now - seen.since >= kStalledAfter && !seen.reported && worker.running()) {
     seen.reported = true;
-    report_stall(worker, now - seen.since);
+    if (std::optional<Stall> stall = look_at_stall(worker, now - seen.since)) stalls.push_back(*std::move(stall));
   }
 }
 
@@ -246,6 +277,9 @@ Scheduler& default_scheduler() {
   }
   return *made;
 }
+
+void lock_default_scheduler_for_fork() noexcept { default_lock.lock(); }
+void unlock_default_scheduler_after_fork() noexcept { default_lock.unlock(); }
 
 void forget_default_scheduler() noexcept {
   default_instance.store(nullptr, std::memory_order_relaxed);

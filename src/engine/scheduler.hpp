@@ -18,6 +18,7 @@
 namespace weft::detail {
 
 class Reactor;
+struct Stall;
 
 /// The workers of one runtime and what they share.
 class Scheduler {
@@ -56,7 +57,7 @@ class Scheduler {
   IdleSet& idle() noexcept { return idle_; }
   Reactor& reactor() noexcept { return reactor_; }
   StackPool& stacks(std::size_t bytes);
-  StackPool& default_stacks() noexcept { return *pools_.front(); }
+  StackPool& default_stacks() noexcept { return *default_pool_; }
 
   /// Pushes to the shared queue and wakes a sleeper if there is one. Any thread.
   void inject(TaskChain chain) noexcept;
@@ -74,7 +75,7 @@ class Scheduler {
   [[nodiscard]] int poll_seat() const noexcept { return poll_seat_.load(std::memory_order_relaxed); }
 
   /// Monitor's tick. True: some worker was awake.
-  bool watch(std::int64_t now) noexcept;
+  bool watch(std::int64_t now, std::vector<Stall>& stalls) noexcept;
 
   template <class Visit>
   void for_each_pool(Visit visit) {
@@ -89,8 +90,11 @@ class Scheduler {
     bool reported = false;
   };
 
+  void begin();
+  void end() noexcept;
   void cancel_all() noexcept;
-  void watch_worker(Worker& worker, Watched& seen, std::int64_t now) noexcept;
+  void drive_here_or_beside(const Task* until);
+  void watch_worker(Worker& worker, Watched& seen, std::int64_t now, std::vector<Stall>& stalls) noexcept;
 
   const Settings settings_;
   Reactor& reactor_;
@@ -103,9 +107,11 @@ class Scheduler {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> driven_now_{false};
   std::atomic<std::uint64_t> started_outside_{0};
+  std::atomic<std::uint32_t> visitors_{0};  // inside inject()
 
   std::mutex pools_lock_;
-  std::vector<std::unique_ptr<StackPool>> pools_;  // guarded by pools_lock_; the first is the default and stays
+  std::vector<std::unique_ptr<StackPool>> pools_;  // guarded by pools_lock_
+  StackPool* default_pool_ = nullptr;
 
   std::vector<Watched> watched_;  // the monitor's
   std::int64_t last_trim_ = 0;
@@ -118,6 +124,8 @@ extern Scheduler* all_schedulers[64];
 [[nodiscard]] unsigned default_workers();
 /// The process's default scheduler, made on first use; never destroyed.
 [[nodiscard]] Scheduler& default_scheduler();
+void lock_default_scheduler_for_fork() noexcept;
+void unlock_default_scheduler_after_fork() noexcept;
 /// In a forked child: the parent's stays where it is, unused; the next use makes a new one.
 void forget_default_scheduler() noexcept;
 

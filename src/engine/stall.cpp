@@ -22,7 +22,8 @@ namespace weft::detail {
 
 namespace {
 
-constexpr int kMostFrames = 6;
+constexpr std::size_t kMostFrames = 6;
+constexpr std::size_t kMostWords = 512;
 
 struct Place {
   std::uintptr_t instruction = 0;
@@ -128,43 +129,62 @@ bool follows_a_call(std::uintptr_t address) {
 }
 
 // Not an unwinding, which a running thread does not hold still for: words on its stack that point behind a call.
-std::vector<std::uintptr_t> callers(const FiberContext& fiber, std::uintptr_t stack) {
+std::vector<std::uintptr_t> callers(const Stall& stall) {
   std::vector<std::uintptr_t> found;
-  const auto bottom = reinterpret_cast<std::uintptr_t>(fiber.stack.bottom) + port::page_bytes();
-  const auto top = reinterpret_cast<std::uintptr_t>(fiber_context_place(fiber.stack));
-  if (stack < bottom || stack >= top) return found;
-  for (std::uintptr_t at = stack & ~std::uintptr_t{7}; at + 8 <= top && found.size() < kMostFrames; at += 8) {
-    std::uintptr_t value = 0;
-    std::memcpy(&value, reinterpret_cast<const void*>(at), sizeof value);
-    if (value > 4096 && follows_a_call(value)) found.push_back(value);
+  for (const std::uintptr_t word : stall.words) {
+    if (found.size() == kMostFrames) break;
+    if (word > 4096 && follows_a_call(word)) found.push_back(word);
   }
   return found;
 }
 
-bool seen_before(std::uintptr_t instruction) {
-  static std::vector<std::uintptr_t> seen;  // the monitor's alone
-  for (const std::uintptr_t known : seen) {
-    if (known == instruction) return true;
+std::vector<std::uintptr_t> copy_stack(const FiberContext& fiber, std::uintptr_t stack) {
+  std::vector<std::uintptr_t> words;
+  const auto bottom = reinterpret_cast<std::uintptr_t>(fiber.stack.bottom) + port::page_bytes();
+  const auto top = reinterpret_cast<std::uintptr_t>(fiber_context_place(fiber.stack));
+  if (stack < bottom || stack >= top) return words;
+  for (std::uintptr_t at = stack & ~std::uintptr_t{7}; at + 8 <= top && words.size() < kMostWords; at += 8) {
+    std::uintptr_t value = 0;
+    std::memcpy(&value, reinterpret_cast<const void*>(at), sizeof value);
+    words.push_back(value);
   }
-  seen.push_back(instruction);
+  return words;
+}
+
+// A place is where the program called from: the instruction itself moves about in a loop.
+bool seen_before(std::uintptr_t place) {
+  static auto& seen = *new std::vector<std::uintptr_t>;  // the monitor's alone; it may outlive static objects
+  for (const std::uintptr_t known : seen) {
+    if (known == place) return true;
+  }
+  seen.push_back(place);
   return false;
 }
 
 }  // namespace
 
-void report_stall(const Worker& worker, std::int64_t nanoseconds) noexcept {
+std::optional<Stall> look_at_stall(const Worker& worker, std::int64_t nanoseconds) noexcept {
   const FiberContext* fiber = worker.running();
-  if (!fiber) return;
+  if (!fiber) return std::nullopt;
+  Stall stall;
+  stall.fiber_id = fiber->id;
+  stall.fiber = fiber->label[0] ? fiber->label : "Fiber-" + std::to_string(fiber->id);
+  stall.nanoseconds = nanoseconds;
   Place place;
-  const bool known = look_up(worker.thread_id(), place);
-  const std::vector<std::uintptr_t> frames = known ? callers(*fiber, place.stack) : std::vector<std::uintptr_t>{};
-  // A place is where the program called from: the instruction itself moves about in a loop.
-  if (seen_before(frames.empty() ? fiber->id : frames.front())) return;
-  const std::string name = fiber->label[0] ? fiber->label : "Fiber-" + std::to_string(fiber->id);
-  std::string text = "weft: fiber \"" + name + "\" has kept its worker from all other fibers for " +
-                     std::to_string(nanoseconds / 1'000'000) +
+  if (look_up(worker.thread_id(), place)) {
+    stall.instruction = place.instruction;
+    stall.words = copy_stack(*fiber, place.stack);
+  }
+  return stall;
+}
+
+void report(const Stall& stall) noexcept {
+  const std::vector<std::uintptr_t> frames = callers(stall);
+  if (seen_before(frames.empty() ? stall.fiber_id : frames.front())) return;
+  std::string text = "weft: fiber \"" + stall.fiber + "\" has kept its worker from all other fibers for " +
+                     std::to_string(stall.nanoseconds / 1'000'000) +
                      " ms; call weft::yield() in long loops, and blocking functions through weft::blocking()\n";
-  if (known) text += "  at " + symbol(place.instruction) + "\n";
+  if (stall.instruction != 0) text += "  at " + symbol(stall.instruction) + "\n";
   for (const std::uintptr_t frame : frames) text += "  called from " + symbol(frame) + "\n";
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
 }

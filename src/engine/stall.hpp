@@ -1,13 +1,27 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace weft::detail {
 
 class Worker;
 
-/// Tells, once per place, which fiber has kept its worker from switching for so long, and where it is. Called by the
-/// monitor's thread.
-void report_stall(const Worker& worker, std::int64_t nanoseconds) noexcept;
+/// A fiber that has kept its worker from switching, and what its stack looked like.
+struct Stall {
+  std::string fiber;
+  std::uint64_t fiber_id = 0;
+  std::int64_t nanoseconds = 0;
+  std::uintptr_t instruction = 0;     ///< 0: could not be learned
+  std::vector<std::uintptr_t> words;  ///< of its stack, innermost first
+};
+
+/// Called by the monitor's thread, with its lock held.
+[[nodiscard]] std::optional<Stall> look_at_stall(const Worker& worker, std::int64_t nanoseconds) noexcept;
+
+/// Tells about it on stderr, once per place. Called without any lock: it asks the dynamic linker for names.
+void report(const Stall& stall) noexcept;
 
 }  // namespace weft::detail

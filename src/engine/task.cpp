@@ -31,6 +31,7 @@ void Task::set_name(std::string name) {
   auto replacement = std::make_unique<std::string>(std::move(name));
   Guard guard{state_};
   name_.swap(replacement);
+  if (guard.value() & kDone) return;
   if (FiberContext* fiber = fiber_.load(std::memory_order_relaxed)) label(*fiber, *name_);
 }
 
@@ -66,12 +67,12 @@ bool Task::join_until(Deadline deadline) {
 }
 
 void Task::throw_failure() {
-  if (state_.load(std::memory_order_acquire) & kUnwound) throw CancelledError{"fiber \"" + name() + "\" was killed"};
+  if (unwound_) throw CancelledError{"fiber \"" + name() + "\" was killed"};
   if (failure_) std::rethrow_exception(failure_);
 }
 
 void Task::kill() noexcept {
-  // While the list bit is held and the task is not done, its context exists: finish() takes it off under the same bit.
+  // While the list bit is held and the task is not done, its context exists: finish() says "done" under the same bit.
   Guard guard{state_};
   if (guard.value() & kDone) return;
   guard.set_value(guard.value() | kKilled);
@@ -87,23 +88,30 @@ bool Task::begin(FiberContext& fiber) noexcept {
 
 void Task::run(bool killed) noexcept {
   if (killed) {
-    state_.fetch_or(kUnwound, std::memory_order_relaxed);
+    abandon();
+    unwound_ = true;
     return;
   }
   try {
     execute();
   } catch (const Cancelled&) {
-    state_.fetch_or(kUnwound, std::memory_order_relaxed);
+    unwound_ = true;
   } catch (...) {
     failure_ = std::current_exception();
   }
 }
 
+void Task::fail_to_start(std::exception_ptr why) noexcept {
+  abandon();
+  failure_ = std::move(why);
+  finish();
+}
+
+// What it is bound to stays: a destructor that blocks while the last reference goes still runs on that context.
 void Task::finish() noexcept {
   Entry* waiters = nullptr;
   {
     Guard guard{state_};
-    fiber_.store(nullptr, std::memory_order_relaxed);
     waiters = waiters_.claim_all();
     guard.set_value((guard.value() & ~kWaiters) | kDone);
   }

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <mutex>
 #include <new>
+#include <utility>
 
 #include <weft/detail/task.hpp>
 
@@ -54,18 +55,24 @@ void share(std::size_t size_class, Block* batch) noexcept {
 struct ThreadCaches {
   Cache of[kClasses];
 
-  ~ThreadCaches() {
-    for (std::size_t i = 0; i < kClasses; ++i) {
-      if (of[i].first) share(i, of[i].first);
-    }
-  }
+  ~ThreadCaches();
 };
 thread_local ThreadCaches caches;
+// After that destructor others of this thread may still free and make tasks: they take the heap's way out.
+thread_local bool caches_gone = false;
+
+ThreadCaches::~ThreadCaches() {
+  caches_gone = true;
+  for (std::size_t i = 0; i < kClasses; ++i) {
+    if (Block* first = std::exchange(of[i].first, nullptr)) share(i, first);
+  }
+}
 
 // Never inlined: a fiber frees on another thread than it allocated on.
-[[gnu::noinline]] Cache& cache_of(std::size_t size_class) noexcept {
+// Null: this thread is ending.
+[[gnu::noinline]] Cache* cache_of(std::size_t size_class) noexcept {
   asm volatile("");
-  return caches.of[size_class];
+  return caches_gone ? nullptr : &caches.of[size_class];
 }
 
 /// Chunks grow: a program with many fibers gets its tasks in huge pages, one page fault for sixteen thousand of them.
@@ -112,14 +119,24 @@ constexpr std::size_t class_of(std::size_t bytes) { return (bytes + kStep - 1) /
 
 }  // namespace
 
+void lock_task_memory_for_fork() noexcept {
+  for (Shared& pool : shared) pool.lock.lock();
+}
+void unlock_task_memory_after_fork() noexcept {
+  for (Shared& pool : shared) pool.lock.unlock();
+}
+
 // Under a sanitizer the heap itself: it knows who freed what.
 void* Task::operator new(std::size_t bytes) {
   if (port::kSanitized || class_of(bytes) >= kClasses) return ::operator new(bytes);
-  Cache& cache = cache_of(class_of(bytes));
+  Cache* kept = cache_of(class_of(bytes));
+  Cache for_once;
+  Cache& cache = kept ? *kept : for_once;
   if (!cache.first) refill(cache, class_of(bytes));
   Block* block = cache.first;
   cache.first = block->next;
   --cache.count;
+  if (!kept && cache.first) share(class_of(bytes), cache.first);
   return block;
 }
 
@@ -128,11 +145,22 @@ void Task::operator delete(void* memory, std::size_t bytes) noexcept {
     ::operator delete(memory);
     return;
   }
-  Cache& cache = cache_of(class_of(bytes));
   auto* block = static_cast<Block*>(memory);
-  block->next = cache.first;
-  cache.first = block;
-  if (++cache.count == 2 * kBatch) shed(cache, class_of(bytes));
+  Cache* cache = cache_of(class_of(bytes));
+  if (!cache) {
+    block->next = nullptr;
+    share(class_of(bytes), block);
+    return;
+  }
+  block->next = cache->first;
+  cache->first = block;
+  if (++cache->count == 2 * kBatch) shed(*cache, class_of(bytes));
+}
+
+// Callables that ask for more than the usual alignment are rare: the heap knows how.
+void* Task::operator new(std::size_t bytes, std::align_val_t alignment) { return ::operator new(bytes, alignment); }
+void Task::operator delete(void* memory, std::size_t, std::align_val_t alignment) noexcept {
+  ::operator delete(memory, alignment);
 }
 
 }  // namespace weft::detail

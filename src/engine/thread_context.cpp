@@ -66,6 +66,8 @@ thread_local Adoption adoption;
 
 }  // namespace
 
+std::atomic<std::uint32_t> forks_survived{0};
+
 [[gnu::noinline]] Context& current_context() noexcept {
   asm volatile("");  // never merged with a call on the other side of a switch
   Context* context = current;
@@ -83,11 +85,17 @@ thread_local Adoption adoption;
   return current;
 }
 
+void lock_threads_for_fork() noexcept { pool_lock.lock(); }
+void unlock_threads_after_fork() noexcept { pool_lock.unlock(); }
+
 void become_plain_thread() noexcept {
-  pool_lock.unlock();  // whoever held it is not in this process
-  if (!current || !current->is_fiber()) return;
-  // The fiber's stack goes on as it is; only its context is another kind now.
-  current = new ThreadContext{current->id};
+  // Contexts of the parent's threads that ended are not worth keeping: their events are shared with the parent.
+  pool = nullptr;
+  if (!current) return;
+  // A fiber's stack goes on as it is; only its context is another kind now, under the same id.
+  auto* context = new ThreadContext{current->id};
+  if (adoption.context == current) adoption.context = context;
+  current = context;
 }
 
 [[gnu::noinline]] std::uint64_t next_context_id() noexcept {

@@ -37,6 +37,8 @@ class ThreadContext final : public Context {
 /// Where this thread keeps the context that runs on it. Never inlined: see current_context().
 [[nodiscard]] Context*& current_context_slot() noexcept;
 
+void lock_threads_for_fork() noexcept;
+void unlock_threads_after_fork() noexcept;
 /// In a forked child: whatever called fork() goes on as this process's only thread, under the same id.
 void become_plain_thread() noexcept;
 

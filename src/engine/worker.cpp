@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <new>
 
+#include "engine/monitor.hpp"
 #include "engine/overflow.hpp"
 #include "engine/reactor.hpp"
 #include "engine/scheduler.hpp"
@@ -61,11 +63,12 @@ inline void Worker::switch_to(SwitchPoint& from, SwitchPoint& to, FiberContext* 
 }
 
 void Worker::leave(FiberContext& self, Leave how, Task* next) {
+  FiberContext* to = nullptr;
+  while (next && !(to = ready_to_run(*next))) next = next_task();
   leaving_ = &self;
   leaving_how_ = how;
-  if (next) {
-    FiberContext& to = is_fresh(*next) ? bind(*next) : *next->fiber();
-    switch_to(self, to, &to, how == Leave::Finish);
+  if (to) {
+    switch_to(self, *to, to, how == Leave::Finish);
   } else {
     switch_to(self, own_stack_, nullptr, how == Leave::Finish);
   }
@@ -134,11 +137,14 @@ void Worker::run_tasks(FiberContext& self) {
     Task* task = self.task.load(std::memory_order_relaxed);
     port::acquire_task(task);
     task->run(!task->begin(self) || current_worker()->scheduler_.closing());
-    self.task.store(nullptr, std::memory_order_release);
+    // Null in a forked child, where the fiber that called fork() was the program: it ends as main() would.
+    if (!current_worker()) std::exit(0);
     const bool was_awaited = current_worker()->until_ == task;
-    task->finish();  // the task may be gone
+    // The context keeps its task meanwhile: the last reference may go here, and a destructor of the user's may block.
+    task->finish();
+    self.task.store(nullptr, std::memory_order_release);
     Worker* now = current_worker();
-    now->ended_.store(now->ended_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    now->ended_.store(now->ended() + 1, std::memory_order_release);
     if (was_awaited) now->call_attention();
     Task* next = now->next_task();
     const bool inherits = next && is_fresh(*next) && !port::kThreadSanitizer &&
@@ -146,10 +152,23 @@ void Worker::run_tasks(FiberContext& self) {
                               self.stack.bytes;
     if (!inherits) now->leave(self, Leave::Finish, next);
     now->count_switch();
+    port::reset_floating_point();
     self.id = next->id();
     self.label[0] = '\0';
     self.cancel.store(false, std::memory_order_relaxed);  // it was not this fiber that was asked to end
     self.task.store(next, std::memory_order_release);
+  }
+}
+
+// Null: there is no stack for it; that is its failure, and it has ended.
+FiberContext* Worker::ready_to_run(Task& task) noexcept {
+  if (!is_fresh(task)) return task.fiber();
+  try {
+    return &bind(task);
+  } catch (...) {
+    task.fail_to_start(std::current_exception());
+    ended_.store(ended() + 1, std::memory_order_release);
+    return nullptr;
   }
 }
 
@@ -225,9 +244,11 @@ Task* Worker::next_task_with_checks() noexcept {
 void Worker::check_outside() noexcept {
   const std::int64_t now = Deadline::now_nanoseconds();
   if (timers_.next_due() <= now) timers_.fire_due(now);
-  if (now - last_poll_ > kPollEveryNanoseconds && scheduler_.poll_seat() < 0) {
+  // Only in the seat: a wake-up meant for whoever sleeps there must not be taken by somebody passing.
+  if (now - last_poll_ > kPollEveryNanoseconds && scheduler_.take_poll_seat(index_)) {
     last_poll_ = now;
     scheduler_.reactor().poll(Deadline::already());
+    scheduler_.leave_poll_seat();
   }
 }
 
@@ -248,6 +269,7 @@ Task* Worker::take_injected() noexcept {
 
 void Worker::loop(const Task* until) {
   Context& thread = current_context();
+  monitor_notice_activity();
   this_worker = this;
   thread_context_ = &thread;
   current_slot_ = &current_context_slot();
@@ -262,9 +284,10 @@ void Worker::loop(const Task* until) {
   until_ = until;
 
   while (Task* task = find_work(until)) {
-    FiberContext& to = is_fresh(*task) ? bind(*task) : *task->fiber();
+    FiberContext* to = ready_to_run(*task);
+    if (!to) continue;
     leaving_how_ = Leave::Nothing;
-    switch_to(own_stack_, to, &to, false);
+    switch_to(own_stack_, *to, to, false);
   }
 
   ::prctl(PR_SET_TIMERSLACK, slack);
@@ -359,6 +382,9 @@ bool Worker::sleep(const Task* until) noexcept {
     }
   }
   asleep.store(false, std::memory_order_relaxed);
+  // Either the monitor, about to sleep, sees that this worker is awake, or this worker sees that it must be woken.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  monitor_notice_activity();
   if (seated) scheduler_.leave_poll_seat();
   return scheduler_.idle().withdraw(index_);
 }

@@ -78,6 +78,7 @@ class Worker {
 
   Task* next_task() noexcept;
   Task* next_task_with_checks() noexcept;
+  FiberContext* ready_to_run(Task& task) noexcept;
   FiberContext& bind(Task& task);
   Stack take_stack(std::size_t bytes);
   void keep_stack(Stack stack) noexcept;

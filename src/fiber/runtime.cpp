@@ -1,5 +1,7 @@
 #include <weft/fiber/runtime.hpp>
 
+#include <weft/io/blocking.hpp>
+
 #include "engine/scheduler.hpp"
 
 namespace weft {
@@ -26,13 +28,19 @@ Runtime::~Runtime() = default;
 unsigned Runtime::workers() const noexcept { return scheduler_->settings().workers; }
 
 void Runtime::drive(detail::Task& task) {
-  if (scheduler_->settings().driven && !detail::current_context().is_fiber()) {
-    // If another thread is driving, it runs this fiber too, and may leave before it is done: then it is our turn.
-    while (!task.done() && !scheduler_->drive(task)) {
-      if (task.join_until(Deadline::after(std::chrono::milliseconds{1}))) break;
-    }
+  const bool inside = detail::current_context().is_fiber() && &detail::current_scheduler() == scheduler_.get();
+  if (scheduler_->settings().driven && !inside) {
+    // A fiber of another runtime lends a helper thread: its own has a worker already.
+    blocking([&] { drive_from_thread(task); });
   }
   (void)task.join_until(Deadline::never());
+}
+
+void Runtime::drive_from_thread(detail::Task& task) {
+  // If another thread is driving, it runs this fiber too, and may leave before it is done: then it is our turn.
+  while (!task.done() && !scheduler_->drive(task)) {
+    if (task.join_until(Deadline::after(std::chrono::milliseconds{1}))) break;
+  }
 }
 
 }  // namespace weft

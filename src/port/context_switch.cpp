@@ -76,15 +76,29 @@ struct Saved {
   std::uint64_t return_address;
 };
 
+// All exceptions masked, round to nearest, extended precision (System V ABI, 3.4.1).
+constexpr std::uint32_t kInitialMxcsr = 0x1F80;
+constexpr std::uint16_t kInitialX87 = 0x037F;
+
 }  // namespace
+
+void reset_floating_point() noexcept {
+  std::uint32_t mxcsr = 0;
+  std::uint16_t x87 = 0;
+  asm volatile("stmxcsr %0" : "=m"(mxcsr));
+  asm volatile("fnstcw %0" : "=m"(x87));
+  if (((mxcsr ^ kInitialMxcsr) & 0xFFC0) == 0 && x87 == kInitialX87) return;
+  asm volatile("ldmxcsr %0" ::"m"(kInitialMxcsr));
+  asm volatile("fldcw %0" ::"m"(kInitialX87));
+}
 
 void* make_context(void* top, void (*entry)(void*)) {
   // weft_context_entry starts with a 16-byte aligned stack pointer, as the ABI demands before its call.
   const auto aligned = reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15};
   auto* saved = reinterpret_cast<Saved*>(aligned - 16 - sizeof(Saved));
   std::memset(static_cast<void*>(saved), 0, sizeof(Saved) + 16);
-  asm volatile("stmxcsr %0" : "=m"(saved->mxcsr));
-  asm volatile("fnstcw %0" : "=m"(saved->x87_control));
+  saved->mxcsr = kInitialMxcsr;
+  saved->x87_control = kInitialX87;
   saved->rbx = reinterpret_cast<std::uintptr_t>(entry);
   saved->return_address = reinterpret_cast<std::uintptr_t>(&weft_context_entry);
   return saved;
@@ -171,11 +185,12 @@ struct Saved {
 
 }  // namespace
 
+void reset_floating_point() noexcept { asm volatile("msr fpcr, %0" ::"r"(std::uint64_t{0})); }
+
 void* make_context(void* top, void (*entry)(void*)) {
   const auto aligned = reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15};
   auto* saved = reinterpret_cast<Saved*>(aligned - 16 - sizeof(Saved));
   std::memset(static_cast<void*>(saved), 0, sizeof(Saved) + 16);
-  asm volatile("mrs %0, fpcr" : "=r"(saved->fpcr));
   saved->x19_to_x28[0] = reinterpret_cast<std::uintptr_t>(entry);
   saved->x30 = reinterpret_cast<std::uintptr_t>(&weft_context_entry);
   return saved;

@@ -14,6 +14,9 @@ extern "C" void* weft_switch_context(void** save, void* load, void* pass);
 /// Prepares a stack that ends at `top` so that the first switch to it calls entry(pass), which must not return.
 [[nodiscard]] void* make_context(void* top, void (*entry)(void*));
 
+/// Gives the calling stack the floating-point control words every new context starts with: those of a new process.
+void reset_floating_point() noexcept;
+
 /// Where a saved context will go on, and its stack and frame pointer there: for debuggers and stall reports.
 struct SavedFrame {
   const void* instruction;

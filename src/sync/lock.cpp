@@ -120,12 +120,13 @@ void Lock::unlock_slowly() {
   if (seen >> kOwnerShift != mine) {
     throw InvalidStateError{std::string{"unlock Lock \""} + (name_ ? name_ : "") + "\": the caller does not hold it"};
   }
-  // Somebody woken is on its way already: just let go.
-  while ((seen & kWoken) && !(seen & kList)) {
+  // Somebody woken is on its way already: just let go. Unless that was in the parent of a forked process.
+  const bool on_its_way = woken_in_.load(std::memory_order_relaxed) == detail::this_process();
+  while (on_its_way && (seen & kWoken) && !(seen & kList)) {
     if (state_.compare_exchange_weak(seen, seen & kFlags, std::memory_order_release, std::memory_order_relaxed)) return;
   }
   Guard guard{state_};
-  guard.set_value(guard.value() & kFlags);
+  guard.set_value(guard.value() & (on_its_way ? kFlags : kFlags & ~kWoken));
   pass_on(guard);
 }
 
@@ -147,6 +148,7 @@ void Lock::pass_on(Guard& guard) noexcept {
     const std::uint64_t its_id = first->context->id;
     if (!detail::claim(*first, hand_over ? kHandedOver : kRetry)) continue;
     chosen = first;
+    woken_in_.store(detail::this_process(), std::memory_order_relaxed);
     guard.set_value(guard.value() | (hand_over ? its_id << kOwnerShift : kWoken));
     break;
   }

@@ -42,12 +42,16 @@ constexpr std::uint64_t epoch(std::uint64_t w) { return w & kEpochMask; }
 constexpr Outcome outcome(std::uint64_t w) { return static_cast<Outcome>(w >> kOutcomeShift); }
 }  // namespace word
 
+/// Counts forks: differs between a process and its ancestors.
+extern std::atomic<std::uint32_t> forks_survived;
+[[nodiscard]] inline std::uint32_t this_process() noexcept { return forks_survived.load(std::memory_order_relaxed); }
+
 /// An OS thread or a fiber. Contexts are pooled and never unmapped while a stale waker might still hold a pointer.
 class Context {
  public:
   enum class Kind : std::uint8_t { Thread, Fiber };
 
-  Context(Kind context_kind, std::uint64_t context_id) : id{context_id}, kind{context_kind} {}
+  Context(Kind context_kind, std::uint64_t context_id) : id{context_id}, kind{context_kind}, process{this_process()} {}
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
@@ -60,6 +64,7 @@ class Context {
   std::atomic<bool> cancel{false};
   std::uint64_t id;
   const Kind kind;
+  std::uint32_t process;  // this_process() where it lives: after a fork, the contexts of the parent are nobody's
 
   // The wait record, for the debugger and later for inspection: written by the context itself before it parks.
   std::atomic<WaitKind> wait_kind{WaitKind::None};

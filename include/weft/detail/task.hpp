@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -49,6 +50,7 @@ class Task {
   // For the engine.
   [[nodiscard]] bool begin(FiberContext& fiber) noexcept;  // false: killed before it ran
   void run(bool killed) noexcept;
+  void fail_to_start(std::exception_ptr why) noexcept;  // and finishes
   void finish() noexcept;  // gives up the engine's reference
   [[nodiscard]] Scheduler& scheduler() const noexcept { return *scheduler_; }
   [[nodiscard]] FiberContext* fiber() const noexcept { return fiber_.load(std::memory_order_relaxed); }
@@ -58,6 +60,8 @@ class Task {
   // Sized: the destructor is virtual, so that the size is that of the whole task.
   static void* operator new(std::size_t bytes);
   static void operator delete(void* memory, std::size_t bytes) noexcept;
+  static void* operator new(std::size_t bytes, std::align_val_t alignment);
+  static void operator delete(void* memory, std::size_t bytes, std::align_val_t alignment) noexcept;
 
   Task* next = nullptr;  ///< Link of the queue the task stands in.
 
@@ -67,12 +71,14 @@ class Task {
 
   /// Runs the callable, keeps its value and destroys it. May throw.
   virtual void execute() = 0;
+  /// Destroys the callable without running it.
+  virtual void abandon() noexcept = 0;
 
  public:
   void set_stack_bytes(std::uint32_t bytes) noexcept { stack_bytes_ = bytes; }
 
  private:
-  static constexpr std::uint32_t kList = 1, kDone = 2, kWaiters = 4, kKilled = 8, kUnwound = 16;
+  static constexpr std::uint32_t kList = 1, kDone = 2, kWaiters = 4, kKilled = 8;
   using Guard = ListGuard<std::uint32_t, kList>;
 
   void dispose() noexcept;
@@ -86,6 +92,7 @@ class Task {
   std::exception_ptr failure_;
   std::unique_ptr<std::string> name_;  // guarded by kList
   std::uint64_t id_;
+  bool unwound_ = false;  // ended by a kill; written before kDone is, read after
   // Somebody waited for the end, so that a failure need not be reported. Written before the writer's reference is given
   // up, read by whoever gives up the last one.
   std::atomic<bool> noticed_{false};
@@ -138,6 +145,8 @@ class TaskOf final : public TaskResult<R> {
       this->value_.emplace((*callable_)());
     }
   }
+
+  void abandon() noexcept override { callable_.reset(); }
 
   std::optional<Callable> callable_;
 };

@@ -67,6 +67,7 @@ class Runtime {
     drive(detail::FiberAccess::task(fiber));
   }
   void drive(detail::Task& task);
+  void drive_from_thread(detail::Task& task);
 
   std::unique_ptr<detail::Scheduler> scheduler_;
 };

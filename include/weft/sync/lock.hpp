@@ -80,6 +80,7 @@ class Lock {
   std::atomic<std::uint64_t> state_{0};
   detail::WaitList waiters_;                 // guarded by kList
   std::atomic<std::int64_t> last_handoff_{0};  // written by the holder that hands over
+  std::atomic<std::uint32_t> woken_in_{0};     // the process in which kWoken was set
   const char* name_ = nullptr;
 };
 
