@@ -988,7 +988,6 @@ TEST_P(SocketTest, NumbersOfClosedSocketsAreNotConfusedWithNewOnes) {
   run([] {
     for (int round = 0; round < 200; ++round) {
       auto [a, b] = tcp_pair();
-      std::atomic<bool> stop{false};
       test::Task reader = start([&, &b = b] {
         try {
           for (;;) (void)b.recv(1, patiently());
