@@ -10,6 +10,7 @@
 
 #include <weft/net/resolver.hpp>
 
+#include "net/connect_to_any.hpp"
 #include "port/socket_calls.hpp"
 
 namespace weft {
@@ -180,12 +181,17 @@ std::string target_text(std::string_view host, std::uint16_t port) {
 
 }  // namespace
 
+Socket detail::connect_to_any(std::string target, const std::vector<Address>& addresses, const ConnectOptions& options,
+                              Deadline deadline) {
+  return Race{std::move(target), interleaved(addresses), options, deadline}.run();
+}
+
 Socket create_connection(std::string_view host, std::uint16_t port, const ConnectOptions& options) {
   const Deadline deadline = deadline_of(options);
   ResolveOptions resolve{.deadline = deadline};
   if (options.source_address) resolve.family = options.source_address->family();
   const std::vector<Address> addresses = getaddrinfo(host, port, resolve);
-  return Race{target_text(host, port), interleaved(addresses), options, deadline}.run();
+  return detail::connect_to_any(target_text(host, port), addresses, options, deadline);
 }
 
 Socket create_connection(const Address& address, const ConnectOptions& options) {

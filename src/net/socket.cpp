@@ -157,7 +157,9 @@ class Socket::Call {
         d.drained(seen, direction);
         if (!may_wait()) return -EAGAIN;
       }
-      if (const int result = wait(direction); result < 0) return result;
+      const int result = wait(direction);
+      if (result == kDeadlinePassed) return last_try(system);
+      if (result < 0) return result;
     }
   }
 
@@ -297,6 +299,14 @@ class Socket::Call {
   }
 
  private:
+  // What is remembered as drained may be so no longer, though the reactor has not come to see it: a deadline that has
+  // passed, above all one that had passed before the call, means that there is no time to wait, not that nothing is there.
+  template <class System>
+  ssize_t last_try(System system) const {
+    const ssize_t count = system(fd());
+    return count == -EAGAIN ? kDeadlinePassed : count;
+  }
+
   // Sleeps before accept tries again. 0 or kClosedMeanwhile. Throws: Cancelled; TimeoutError, which gives the cause.
   // The connection stays in the queue, so waiting for the socket to be readable would spin. A listening socket is never
   // writable: waiting for that sleeps, and yet ends at once when the socket is closed.

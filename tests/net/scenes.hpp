@@ -1,13 +1,16 @@
 // Sockets in situations that tests need: connected, full, or with a call that is bound to wait.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <atomic>
 #include <cstdlib>
 #include <functional>
+#include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -81,6 +84,16 @@ class TemporaryFile {
   int fd_ = -1;
 };
 
+// More than any two sockets hold between them.
+inline const std::string& long_message() {
+  static const std::string message(16u << 20, 'x');
+  return message;
+}
+inline const TemporaryFile& long_file() {
+  static const TemporaryFile file{long_message()};
+  return file;
+}
+
 // A socket, and a call on it that has to wait until the end of time.
 struct WaitingScene {
   std::string name;
@@ -136,9 +149,7 @@ inline std::vector<WaitingScene> waiting_scenes() {
   add("recvfrom", bound_udp(), [](Socket& s, Deadline d) { (void)s.recvfrom(10, d); });
   on_full_pair("send", [](Socket& s, Deadline d) { (void)s.send(std::string_view{"x"}, d); });
   on_full_pair("send_all", [](Socket& s, Deadline d) { s.send_all(std::string_view{"x"}, d); });
-  on_quiet_pair("send_all tcp", [message = std::make_shared<std::string>(64u << 20, 'x')](Socket& s, Deadline d) {
-    s.send_all(*message, d);
-  });
+  on_quiet_pair("send_all tcp", [](Socket& s, Deadline d) { s.send_all(long_message(), d); });
   on_full_pair("send_parts", [](Socket& s, Deadline d) {
     const std::string_view parts[] = {"x", "y"};
     s.send_parts(parts, d);
@@ -146,10 +157,9 @@ inline std::vector<WaitingScene> waiting_scenes() {
   on_full_pair("sendfile", [file = std::make_shared<TemporaryFile>("content")](Socket& s, Deadline d) {
     (void)s.sendfile(file->fd(), 0, 7, d);
   });
-  on_quiet_pair("sendfile tcp",
-                [file = std::make_shared<TemporaryFile>(std::string(64u << 20, 'x'))](Socket& s, Deadline d) {
-                  (void)s.sendfile(file->fd(), 0, 64u << 20, d);
-                });
+  on_quiet_pair("sendfile tcp", [](Socket& s, Deadline d) {
+    (void)s.sendfile(long_file().fd(), 0, long_message().size(), d);
+  });
   on_full_pair("sendmsg", [](Socket& s, Deadline d) {
     iovec piece{const_cast<char*>("x"), 1};
     msghdr message{};
