@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/fd.hpp"
+#include "base/hashing.hpp"
 #include "client/connection.hpp"
 #include "client/retry.hpp"
 #include "client/send_job.hpp"

@@ -19,10 +19,13 @@ namespace weft::app {
 
 /// What all connections of one server share.
 struct ServerContext {
+  ServerContext(const ServeOptions& serve_options, const Root& served_root, spdlog::logger& logger)
+      : options(serve_options), root(served_root), log(logger) {}
+
   const ServeOptions& options;
   const Root& root;
   spdlog::logger& log;
-  UploadRegistry uploads{};
+  UploadRegistry uploads;
   /// Set when the server stops: a connection ends after the request at hand.
   std::atomic<bool> is_draining{false};
 

@@ -24,7 +24,7 @@ constexpr auto kUnwindTimeout = 5s;
 }  // namespace
 
 Server::Server(const ServeOptions& options, const Root& root, spdlog::logger& log)
-    : context_{options, root, log} {}
+    : context_(options, root, log) {}
 
 Address Server::listen() {
   listener_ = create_server(context_.options.host, context_.options.port);

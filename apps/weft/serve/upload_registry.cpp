@@ -1,6 +1,7 @@
 #include "serve/upload_registry.hpp"
 
 #include <mutex>
+#include <utility>
 
 #include "proto/refusal.hpp"
 
