@@ -109,7 +109,7 @@ class WORKLOAD(Workload):
                   needs="openssh-client and openssh-server"),
         Contender("rsync daemon", "rsync", needs="rsync"),
         Contender("rsync daemon, fsync", "rsync", arguments=("--fsync",), needs="rsync"),
-        Contender("nc", "nc", needs="netcat-openbsd"),
+        Contender("nc", "nc", needs="netcat-openbsd", against="weft, no fsync, no checksum"),
     ]
 
     def selected_cases(self, options: Options) -> list:
