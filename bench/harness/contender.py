@@ -17,6 +17,7 @@ class Contender:
     is_go: bool = False
     needs: str = ""  # what to install when the program is missing
     python_module: str = ""  # imported by the system's Python to see whether the peer is installed
+    against: str = ""  # which of weft's programs the ratio is taken of, if not the first
     skips: tuple = ()  # names of cases this contender cannot take part in
 
     def command(self, build_dir: pathlib.Path) -> list:

@@ -13,7 +13,7 @@ def _figure(result: Result, column) -> str:
 
 
 def _ratio(outcome: Outcome, case: str, contender) -> float | None:
-    ours = next((c.name for c in outcome.contenders if c.is_weft), None)
+    ours = contender.against or next((c.name for c in outcome.contenders if c.is_weft), None)
     if not outcome.workload.shows_ratio or contender.is_weft or ours is None:
         return None
     result, reference = outcome.results.get((case, contender.name)), outcome.results.get((case, ours))

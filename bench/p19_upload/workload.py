@@ -17,6 +17,12 @@ _SMALL_FILES = 10_000
 _SMALL_BYTES = 4096
 _PATIENCE_SECONDS = 900
 _WEFT = "apps/weft/weft"
+# What `weft serve` and `weft send` are told.
+_WEFT_ARGUMENTS = {
+    "weft": ([], []),
+    "weft, no fsync": (["--fsync", "none"], []),
+    "weft, no fsync, no checksum": (["--fsync", "none"], ["--no-verify"]),
+}
 
 
 def _write_big(path: pathlib.Path, size: int) -> None:
@@ -97,14 +103,13 @@ class WORKLOAD(Workload):
     ]
     cases = [Case("one big file", values={"source": "big"}), Case("many small files", values={"source": "small"})]
     contenders = [
-        Contender("weft", _WEFT, is_weft=True),
-        Contender("weft, no fsync", _WEFT, arguments=("--fsync", "none"), is_weft=True),
+        *(Contender(name, _WEFT, is_weft=True) for name in _WEFT_ARGUMENTS),
         Contender("scp", "scp", needs="openssh-client and openssh-server"),
         Contender("scp, AES-GCM", "scp", arguments=("-c", "aes128-gcm@openssh.com"),
                   needs="openssh-client and openssh-server"),
         Contender("rsync daemon", "rsync", needs="rsync"),
         Contender("rsync daemon, fsync", "rsync", arguments=("--fsync",), needs="rsync"),
-        Contender("nc", "nc", needs="netcat-openbsd"),
+        Contender("nc", "nc", needs="netcat-openbsd", against="weft, no fsync, no checksum"),
     ]
 
     def selected_cases(self, options: Options) -> list:
@@ -158,8 +163,9 @@ class WORKLOAD(Workload):
     def _weft(self, contender: Contender, source: pathlib.Path, destination: pathlib.Path, options: Options) -> tuple:
         program = str(options.build_dir / contender.program)
         port = free_port()
-        server = Server([program, "serve", str(destination), "--port", str(port), *contender.arguments], port)
-        return self._timed(server, [program, "send", str(source), f"127.0.0.1:{port}"])
+        of_serve, of_send = _WEFT_ARGUMENTS[contender.name]
+        server = Server([program, "serve", str(destination), "--port", str(port), *of_serve], port)
+        return self._timed(server, [program, "send", *of_send, str(source), f"127.0.0.1:{port}"])
 
     def _scp(self, contender: Contender, source: pathlib.Path, destination: pathlib.Path, _options: Options) -> tuple:
         if not hasattr(self, "_ssh"):
