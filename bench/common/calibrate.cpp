@@ -18,7 +18,8 @@ double system_call_ns() {
 double page_fault_ns() {
   constexpr std::size_t kPageBytes = 4096;
   constexpr std::size_t kPages = 10'000;
-  void* mapping = mmap(nullptr, kPages * kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* mapping =
+      mmap(nullptr, kPages * kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapping == MAP_FAILED) return 0;
   madvise(mapping, kPages * kPageBytes, MADV_NOHUGEPAGE);
   auto* pages = static_cast<volatile char*>(mapping);
@@ -29,4 +30,6 @@ double page_fault_ns() {
 
 }  // namespace
 
-int main() { std::printf("system_call_ns=%.0f page_fault_ns=%.0f\n", system_call_ns(), page_fault_ns()); }
+int main() {
+  std::printf("system_call_ns=%.0f page_fault_ns=%.0f\n", system_call_ns(), page_fault_ns());
+}

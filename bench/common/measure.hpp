@@ -51,8 +51,8 @@ void measure(const Arguments& arguments, std::uint64_t operations, Body&& body) 
     wall.push_back(watch.wall_ns() / per);
     cpu.push_back(watch.cpu_ns() / per);
   }
-  std::printf("ns_per_op=%.2f cpu_ns_per_op=%.2f cold_ns_per_op=%.2f operations=%llu\n", median(wall), median(cpu),
-              cold_wall / per, static_cast<unsigned long long>(operations));
+  std::printf("ns_per_op=%.2f cpu_ns_per_op=%.2f cold_ns_per_op=%.2f operations=%llu\n", median(wall),
+              median(cpu), cold_wall / per, static_cast<unsigned long long>(operations));
   std::fflush(stdout);
 }
 

@@ -8,9 +8,9 @@
 namespace bench {
 
 struct ProcessMemory {
-  std::int64_t resident_bytes = 0;     ///< VmRSS
-  std::int64_t page_table_bytes = 0;   ///< VmPTE: invisible in RSS, paid all the same
-  std::int64_t mappings = 0;           ///< lines of /proc/PID/maps; the kernel allows vm.max_map_count of them
+  std::int64_t resident_bytes = 0;    ///< VmRSS
+  std::int64_t page_table_bytes = 0;  ///< VmPTE: invisible in RSS, paid all the same
+  std::int64_t mappings = 0;          ///< lines of /proc/PID/maps; the kernel allows vm.max_map_count of them
 
   /// Of the process `pid`, a number or "self". Mappings are counted only when asked for: it is slow when they are many.
   static ProcessMemory of(const std::string& pid, bool count_mappings = false) {

@@ -24,9 +24,10 @@ class Session : public std::enable_shared_from_this<Session> {
 
  private:
   void write(std::size_t n) {
-    asio::async_write(socket_, asio::buffer(buffer_, n), [self = shared_from_this()](auto error, std::size_t) {
-      if (!error) self->read();
-    });
+    asio::async_write(socket_, asio::buffer(buffer_, n),
+                      [self = shared_from_this()](auto error, std::size_t) {
+                        if (!error) self->read();
+                      });
   }
 
   bench::Tcp::socket socket_;
@@ -46,7 +47,6 @@ void accept(bench::Tcp::acceptor& acceptor) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::run_asio_workers(argc, argv, "asio PORT [--workers N]", [](bench::Tcp::acceptor& acceptor) {
-    accept(acceptor);
-  });
+  bench::run_asio_workers(argc, argv, "asio PORT [--workers N]",
+                          [](bench::Tcp::acceptor& acceptor) { accept(acceptor); });
 }

@@ -1,8 +1,8 @@
 // What the two Asio echo servers share: one io_context and one listening socket (SO_REUSEPORT) a worker.
 #pragma once
 
-#include <boost/asio.hpp>
 #include <sys/resource.h>
+#include <boost/asio.hpp>
 
 #include <deque>
 #include <thread>
@@ -15,7 +15,8 @@ namespace asio = boost::asio;
 namespace bench {
 
 using Tcp = asio::ip::tcp;
-inline constexpr std::size_t kBufferBytes = 512;  // as in examples/echo_server.cpp and every other server here
+inline constexpr std::size_t kBufferBytes =
+    512;  // as in examples/echo_server.cpp and every other server here
 
 struct AsioWorker {
   explicit AsioWorker(std::uint16_t port) : acceptor(context) {
@@ -41,8 +42,10 @@ void run_asio_workers(int argc, char** argv, const char* usage, Start start) {
 
   std::deque<AsioWorker> workers;
   std::vector<std::thread> others;
-  for (std::uint64_t i = 0; i < arguments.number("workers", 1); ++i) start(workers.emplace_back(port).acceptor);
-  for (std::size_t i = 1; i < workers.size(); ++i) others.emplace_back([&worker = workers[i]] { worker.context.run(); });
+  for (std::uint64_t i = 0; i < arguments.number("workers", 1); ++i)
+    start(workers.emplace_back(port).acceptor);
+  for (std::size_t i = 1; i < workers.size(); ++i)
+    others.emplace_back([&worker = workers[i]] { worker.context.run(); });
   workers[0].context.run();
 }
 

@@ -40,7 +40,8 @@ void accept(bench::Tcp::acceptor& acceptor, asio::yield_context yield) {
 
 int main(int argc, char** argv) {
   bench::run_asio_workers(argc, argv, "asio_stackful PORT [--workers N]", [](bench::Tcp::acceptor& acceptor) {
-    asio::spawn(acceptor.get_executor(), [&acceptor](asio::yield_context yield) { accept(acceptor, yield); },
-                asio::detached);
+    asio::spawn(
+        acceptor.get_executor(), [&acceptor](asio::yield_context yield) { accept(acceptor, yield); },
+        asio::detached);
   });
 }

@@ -151,7 +151,8 @@ class Client {
   void connect(Connection& connection, const sockaddr_in& address) {
     connection.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (connection.fd < 0) fail("socket");
-    if (::connect(connection.fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fail("connect");
+    if (::connect(connection.fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+      fail("connect");
     const int one = 1;
     setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     epoll_event event{};
@@ -172,7 +173,8 @@ class Client {
 
   /// Returns whether the whole echo has arrived.
   bool receive(Connection& connection) {
-    const ssize_t n = recv(connection.fd, buffer_.data(), message_.size() - connection.received, MSG_DONTWAIT);
+    const ssize_t n =
+        recv(connection.fd, buffer_.data(), message_.size() - connection.received, MSG_DONTWAIT);
     if (n < 0 && errno == EAGAIN) return false;
     if (n <= 0) fail("recv (the server ended a connection)");
     const auto size = static_cast<std::size_t>(n);
@@ -210,8 +212,8 @@ void measure_idle(Client& client, std::size_t connections, const std::string& se
   const auto per = static_cast<double>(connections);
   const auto resident = static_cast<double>(after.resident_bytes - before.resident_bytes) / per;
   const auto tables = static_cast<double>(after.page_table_bytes - before.page_table_bytes) / per;
-  std::printf("bytes_per_connection=%.0f resident_bytes=%.0f page_table_bytes=%.0f\n", resident + tables, resident,
-              tables);
+  std::printf("bytes_per_connection=%.0f resident_bytes=%.0f page_table_bytes=%.0f\n", resident + tables,
+              resident, tables);
 }
 
 void measure_load(Client& client, double warmup, double seconds, pid_t server) {
@@ -233,18 +235,20 @@ void measure_load(Client& client, double warmup, double seconds, pid_t server) {
   const double user = server_after.user_ticks - server_before.user_ticks;
   const double system = server_after.system_ticks - server_before.system_ticks;
   const double user_share = user + system > 0 ? user / (user + system) : 0;
-  std::printf("ns_per_op=%.1f cpu_ns_per_op=%.1f user_ns=%.1f system_ns=%.1f user_ticks=%.0f system_ticks=%.0f "
-              "client_cpu_ns=%.1f requests=%llu requests_per_second=%.0f p50_us=%.1f p99_us=%.1f p999_us=%.1f\n",
-              wall / per, server_cpu, server_cpu * user_share, server_cpu * (1 - user_share), user, system,
-              client_cpu / per, static_cast<unsigned long long>(answered), per / (wall / 1e9),
-              client.latencies.percentile_us(0.5), client.latencies.percentile_us(0.99),
-              client.latencies.percentile_us(0.999));
+  std::printf(
+      "ns_per_op=%.1f cpu_ns_per_op=%.1f user_ns=%.1f system_ns=%.1f user_ticks=%.0f system_ticks=%.0f "
+      "client_cpu_ns=%.1f requests=%llu requests_per_second=%.0f p50_us=%.1f p99_us=%.1f p999_us=%.1f\n",
+      wall / per, server_cpu, server_cpu * user_share, server_cpu * (1 - user_share), user, system,
+      client_cpu / per, static_cast<unsigned long long>(answered), per / (wall / 1e9),
+      client.latencies.percentile_us(0.5), client.latencies.percentile_us(0.99),
+      client.latencies.percentile_us(0.999));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  constexpr const char* kUsage = "client HOST PORT [--connections N] [--bytes N] [--seconds S] [--server PID] [--idle]";
+  constexpr const char* kUsage =
+      "client HOST PORT [--connections N] [--bytes N] [--seconds S] [--server PID] [--idle]";
   const bench::Arguments arguments(argc, argv);
   const auto host = arguments.positional(0, kUsage);
   const auto port = arguments.positional(1, kUsage);

@@ -113,7 +113,8 @@ class Worker {
   }
 
   static bool flush(Connection& connection) {
-    const ssize_t sent = send(connection.fd, connection.unsent.data(), connection.unsent.size(), MSG_NOSIGNAL);
+    const ssize_t sent =
+        send(connection.fd, connection.unsent.data(), connection.unsent.size(), MSG_NOSIGNAL);
     if (sent < 0) return errno == EAGAIN;
     connection.unsent.erase(0, static_cast<std::size_t>(sent));
     return true;
@@ -128,7 +129,8 @@ class Worker {
 
 int main(int argc, char** argv) {
   const bench::Arguments arguments(argc, argv);
-  const auto port = static_cast<std::uint16_t>(std::stoi(arguments.positional(0, "epoll PORT [--workers N]")));
+  const auto port =
+      static_cast<std::uint16_t>(std::stoi(arguments.positional(0, "epoll PORT [--workers N]")));
   rlimit files{};
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
@@ -137,6 +139,7 @@ int main(int argc, char** argv) {
   std::vector<std::thread> others;
   std::vector<Worker> workers;
   for (std::uint64_t i = 0; i < arguments.number("workers", 1); ++i) workers.emplace_back(port);
-  for (std::size_t i = 1; i < workers.size(); ++i) others.emplace_back([&worker = workers[i]] { worker.run(); });
+  for (std::size_t i = 1; i < workers.size(); ++i)
+    others.emplace_back([&worker = workers[i]] { worker.run(); });
   workers[0].run();
 }

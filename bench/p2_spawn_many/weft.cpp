@@ -41,7 +41,8 @@ int main(int argc, char** argv) {
   weft::Runtime runtime({.workers = static_cast<unsigned>(arguments.number("workers", 0))});
   runtime.run([&] {
     bench::measure(arguments, count * batches, [&] {
-      for (std::uint64_t i = 0; i < batches; ++i) keep_handles ? spawn_and_join_all(count) : spawn_and_count_down(count);
+      for (std::uint64_t i = 0; i < batches; ++i)
+        keep_handles ? spawn_and_join_all(count) : spawn_and_count_down(count);
     });
   });
 }

@@ -28,7 +28,8 @@ int main(int argc, char** argv) {
   const auto per = static_cast<double>(count);
   const double resident = static_cast<double>(after.resident_bytes - before.resident_bytes) / per;
   const double tables = static_cast<double>(after.page_table_bytes - before.page_table_bytes) / per;
-  std::printf("bytes_per_fiber=%.0f resident_bytes=%.0f page_table_bytes=%.0f mappings=%lld ns_per_op=%.1f "
-              "cpu_ns_per_op=%.1f\n",
-              resident + tables, resident, tables, static_cast<long long>(after.mappings), wall / per, cpu / per);
+  std::printf(
+      "bytes_per_fiber=%.0f resident_bytes=%.0f page_table_bytes=%.0f mappings=%lld ns_per_op=%.1f "
+      "cpu_ns_per_op=%.1f\n",
+      resident + tables, resident, tables, static_cast<long long>(after.mappings), wall / per, cpu / per);
 }

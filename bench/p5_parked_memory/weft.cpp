@@ -40,12 +40,14 @@ int main(int argc, char** argv) {
     const double release = releasing.wall_ns();
 
     const auto per = static_cast<double>(count);
-    std::printf("bytes_per_fiber=%.0f resident_bytes=%.0f page_table_bytes=%.0f mappings=%lld ns_per_op=%.1f "
-                "cpu_ns_per_op=%.1f release_ns=%.1f\n",
-                static_cast<double>(after.resident_bytes - before.resident_bytes + after.page_table_bytes -
-                                    before.page_table_bytes) / per,
-                static_cast<double>(after.resident_bytes - before.resident_bytes) / per,
-                static_cast<double>(after.page_table_bytes - before.page_table_bytes) / per,
-                static_cast<long long>(after.mappings), wall / per, cpu / per, release / per);
+    std::printf(
+        "bytes_per_fiber=%.0f resident_bytes=%.0f page_table_bytes=%.0f mappings=%lld ns_per_op=%.1f "
+        "cpu_ns_per_op=%.1f release_ns=%.1f\n",
+        static_cast<double>(after.resident_bytes - before.resident_bytes + after.page_table_bytes -
+                            before.page_table_bytes) /
+            per,
+        static_cast<double>(after.resident_bytes - before.resident_bytes) / per,
+        static_cast<double>(after.page_table_bytes - before.page_table_bytes) / per,
+        static_cast<long long>(after.mappings), wall / per, cpu / per, release / per);
   });
 }
