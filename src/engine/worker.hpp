@@ -94,7 +94,7 @@ class Worker {
   [[nodiscard]] bool must_return(const Task* until) const noexcept;
 
   static constexpr unsigned kCheckEvery = 64;
-  static constexpr std::int64_t kPollEveryNanoseconds = 50'000;
+  static constexpr std::int64_t kPollEveryNanoseconds = 1'000'000;
   static constexpr std::size_t kKeptStacks = 32;
 
   Scheduler& scheduler_;
