@@ -50,8 +50,10 @@ Runner::~Runner() {
 
 Ending Runner::join() {
   if (!shared_->ended.wait_for(kPatience)) {
-    std::fprintf(stderr, "a context of the test did not end within %d s (it waits in %d)\n",
-                 static_cast<int>(kPatience.count()), static_cast<int>(waits_in()));
+    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+    std::fprintf(stderr, "%s.%s: a context did not end within %d s (it waits in %d)\n",
+                 test ? test->test_suite_name() : "", test ? test->name() : "", static_cast<int>(kPatience.count()),
+                 static_cast<int>(waits_in()));
     std::abort();
   }
   if (thread_.joinable()) thread_.join();
