@@ -141,7 +141,7 @@ StackPool& Scheduler::stacks(std::size_t bytes) {
 // ---- making runnable -------------------------------------------------------------------------------------------------
 
 void Scheduler::start(Task& task) noexcept {
-  port::release_task(&task);
+  port::sanitizer_release(&task);
   Worker* here = current_worker();
   if (here && &here->scheduler() == this) {
     here->count_started();
@@ -155,6 +155,7 @@ void Scheduler::start(Task& task) noexcept {
 }
 
 void Scheduler::schedule(Task& task) noexcept {
+  port::sanitizer_release(&task);
   Worker* here = current_worker();
   if (here && &here->scheduler() == this) {
     here->push(task);

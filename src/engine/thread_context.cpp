@@ -11,6 +11,7 @@
 
 #include "engine/spin_lock.hpp"
 #include "port/futex.hpp"
+#include "port/sanitizer.hpp"
 
 namespace weft::detail {
 
@@ -47,7 +48,7 @@ ThreadContext& take_context() {
 struct Adoption {
   ThreadContext* context = nullptr;
 
-  ~Adoption() {
+  WEFT_PER_THREAD ~Adoption() {
     if (!context) return;
     current = nullptr;
     const std::lock_guard guard{pool_lock};
@@ -57,7 +58,7 @@ struct Adoption {
 };
 thread_local Adoption adoption;
 
-[[gnu::noinline]] Context& adopt_thread() {
+[[gnu::noinline]] WEFT_PER_THREAD Context& adopt_thread() {
   ThreadContext& context = take_context();
   adoption.context = &context;
   current = &context;
@@ -68,19 +69,19 @@ thread_local Adoption adoption;
 
 std::atomic<std::uint32_t> forks_survived{0};
 
-[[gnu::noinline]] Context& current_context() noexcept {
+[[gnu::noinline]] WEFT_PER_THREAD Context& current_context() noexcept {
   asm volatile("");  // never merged with a call on the other side of a switch
   Context* context = current;
   return context ? *context : adopt_thread();
 }
 
-[[gnu::noinline]] std::uint64_t current_context_id() noexcept {
+[[gnu::noinline]] WEFT_PER_THREAD std::uint64_t current_context_id() noexcept {
   asm volatile("");
   Context* context = current;
   return context ? context->id : adopt_thread().id;
 }
 
-[[gnu::noinline]] Context*& current_context_slot() noexcept {
+[[gnu::noinline]] WEFT_PER_THREAD Context*& current_context_slot() noexcept {
   asm volatile("");
   return current;
 }
@@ -98,7 +99,7 @@ void become_plain_thread() noexcept {
   current = context;
 }
 
-[[gnu::noinline]] std::uint64_t next_context_id() noexcept {
+[[gnu::noinline]] WEFT_PER_THREAD std::uint64_t next_context_id() noexcept {
   asm volatile("");
   IdBlock& block = ids;
   if (block.next == block.end) {

@@ -119,7 +119,10 @@ void Worker::yield(FiberContext& self) {
   }
 }
 
-void Worker::park(FiberContext& self) { leave(self, Leave::Park, next_task()); }
+void Worker::park(FiberContext& self) {
+  leave(self, Leave::Park, next_task());
+  port::sanitizer_acquire(self.task.load(std::memory_order_relaxed));
+}
 
 // ---- the life of a fiber --------------------------------------------------------------------------------------------
 
@@ -127,6 +130,7 @@ void Worker::fiber_main(void* passed) {
   auto& worker = *static_cast<Worker*>(passed);
   FiberContext& self = *worker.running();
   port::sanitizer_after_switch(self.sanitizer);
+  port::sanitizer_acquire(self.stack.bottom);
   worker.settle();
   worker.run_tasks(self);
 }
@@ -135,7 +139,7 @@ void Worker::fiber_main(void* passed) {
 void Worker::run_tasks(FiberContext& self) {
   for (;;) {
     Task* task = self.task.load(std::memory_order_relaxed);
-    port::acquire_task(task);
+    port::sanitizer_acquire(task);
     task->run(!task->begin(self) || current_worker()->scheduler_.closing());
     // Null in a forked child, where the fiber that called fork() was the program: it ends as main() would.
     if (!current_worker()) std::exit(0);
@@ -150,7 +154,10 @@ void Worker::run_tasks(FiberContext& self) {
     const bool inherits = next && is_fresh(*next) && !port::kThreadSanitizer &&
                           (next->stack_bytes() == 0 ? now->scheduler_.settings().stack_bytes : next->stack_bytes()) ==
                               self.stack.bytes;
-    if (!inherits) now->leave(self, Leave::Finish, next);
+    if (!inherits) {
+      port::sanitizer_release(self.stack.bottom);
+      now->leave(self, Leave::Finish, next);
+    }
     now->count_switch();
     port::reset_floating_point();
     self.id = next->id();
@@ -176,7 +183,10 @@ FiberContext& Worker::bind(Task& task) {
   const Stack stack = take_stack(task.stack_bytes());
   void* place = fiber_context_place(stack);
   auto* fiber = ::new (place) FiberContext{stack, task, task.id()};
-  fiber->saved = port::make_context(place, &Worker::fiber_main);
+  {
+    const port::UnseenWrites unseen;
+    fiber->saved = port::make_context(place, &Worker::fiber_main);
+  }
   port::sanitizer_begin(fiber->sanitizer, stack.bottom + port::page_bytes(), stack.bytes - port::page_bytes());
   return *fiber;
 }

@@ -27,7 +27,12 @@
 #endif
 #ifdef WEFT_HAS_TSAN
 #include <sanitizer/tsan_interface.h>
+extern "C" void AnnotateIgnoreWritesBegin(const char* file, int line);
+extern "C" void AnnotateIgnoreWritesEnd(const char* file, int line);
 #endif
+
+/// For functions about a thread's own variables: the fibers it runs, unordered threads to ThreadSanitizer, take turns there.
+#define WEFT_PER_THREAD __attribute__((no_sanitize("thread")))
 
 namespace weft::port {
 
@@ -107,16 +112,34 @@ inline void sanitizer_after_switch([[maybe_unused]] SanitizerState& now) {
 #endif
 }
 
-/// What precedes release_task() happens before what follows acquire_task() of the same task.
-inline void release_task([[maybe_unused]] void* task) {
+/// What precedes release(x) happens before what follows acquire(x): a task that is made runnable and then runs, a stack
+/// that is left for good and then used again.
+inline void sanitizer_release([[maybe_unused]] void* object) {
 #ifdef WEFT_HAS_TSAN
-  __tsan_release(task);
+  __tsan_release(object);
 #endif
 }
-inline void acquire_task([[maybe_unused]] void* task) {
+inline void sanitizer_acquire([[maybe_unused]] void* object) {
 #ifdef WEFT_HAS_TSAN
-  __tsan_acquire(task);
+  __tsan_acquire(object);
 #endif
 }
+
+/// While it lives, ThreadSanitizer does not see what this thread writes: the first frame of a stack it will not run on.
+class UnseenWrites {
+ public:
+  UnseenWrites() {
+#ifdef WEFT_HAS_TSAN
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+#endif
+  }
+  ~UnseenWrites() {
+#ifdef WEFT_HAS_TSAN
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+#endif
+  }
+  UnseenWrites(const UnseenWrites&) = delete;
+  UnseenWrites& operator=(const UnseenWrites&) = delete;
+};
 
 }  // namespace weft::port
