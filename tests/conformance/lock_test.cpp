@@ -344,7 +344,6 @@ TEST_P(LockConformance, TimedLockIsACancellationPoint) {
 TEST_P(LockConformance, TryLockOfAKilledContextStillTakesAFreeLock) {
   in_world([](World& world) {
     Lock lock;
-    Event killed;
     Runner runner = world.spawn([&] {
       try {
         sleep_for(1h);

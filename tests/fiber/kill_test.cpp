@@ -234,7 +234,6 @@ TEST_P(KillFiber, FiberKilledInTimeNeverBegins) {
 
 TEST_P(KillFiber, FiberThatReturnsInSpiteOfItHasAValue) {
   run([] {
-    Event caught;
     auto fiber = spawn([&] {
       try {
         sleep_for(24h);
