@@ -265,7 +265,8 @@ TEST_F(Spawn, ResultNobodyTakesIsReleasedWithTheHandle) {
     fiber.join();
     EXPECT_EQ(held.use_count(), 2);
   }
-  EXPECT_EQ(held.use_count(), 1);
+  // The engine lets go of a fiber just after it has told those who wait.
+  EXPECT_TRUE(eventually([&] { return held.use_count() == 1; }));
 }
 
 TEST_F(Spawn, DroppingTheHandleLetsItRunOn) {
