@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include <weft/base/error.hpp>
 
@@ -24,6 +25,8 @@ namespace {
 
 constexpr std::int64_t kTrimEvery = 1'000'000'000;
 constexpr std::int64_t kStalledAfter = 100'000'000;
+// On a machine that gives the monitor no time either, a worker is not to blame for what it did not do meanwhile.
+constexpr std::int64_t kMostPerTick = 3'000'000;
 
 std::size_t whole_pages(std::size_t bytes) {
   const std::size_t page = port::page_bytes();
@@ -211,14 +214,15 @@ bool Scheduler::drive(const Task& task) {
 
 bool Scheduler::watch(std::int64_t now, std::vector<Stall>& stalls) noexcept {
   bool active = false;
+  const std::int64_t passed = std::min(now - std::exchange(last_watch_, now), kMostPerTick);
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     if (workers_[i]->thread_id() == 0 || workers_[i]->asleep.load(std::memory_order_relaxed)) {
-      watched_[i] = {workers_[i]->switches(), now, false};
+      watched_[i] = {workers_[i]->switches(), 0, true, false};
       workers_[i]->stuck.store(false, std::memory_order_relaxed);
       continue;
     }
     active = true;
-    watch_worker(*workers_[i], watched_[i], now, stalls);
+    watch_worker(*workers_[i], watched_[i], now, passed, stalls);
   }
   if (now - last_trim_ >= kTrimEvery) {
     last_trim_ = now;
@@ -227,14 +231,15 @@ bool Scheduler::watch(std::int64_t now, std::vector<Stall>& stalls) noexcept {
   return active;
 }
 
-void Scheduler::watch_worker(Worker& worker, Watched& seen, std::int64_t now, std::vector<Stall>& stalls) noexcept {
+void Scheduler::watch_worker(Worker& worker, Watched& seen, std::int64_t now, std::int64_t passed,
+                             std::vector<Stall>& stalls) noexcept {
   // Timers and sockets of workers that switch without a pause are looked at once a tick at least.
   const bool unattended = poll_seat() < 0;
   if (worker.timers().next_due() <= now || unattended) worker.call_attention();
   if (unattended && idle_.perhaps_sleeping()) wake_one();
   const std::uint64_t switches = worker.switches();
-  if (switches != seen.switches || seen.since == 0) {
-    seen = {switches, now, false};
+  if (switches != seen.switches || !seen.known) {
+    seen = {switches, 0, true, false};
     worker.stuck.store(false, std::memory_order_relaxed);
     if (worker.ring().size() >= 2 && idle_.perhaps_sleeping()) wake_one();  // the hot path's hint may have missed it
     return;
@@ -242,9 +247,10 @@ void Scheduler::watch_worker(Worker& worker, Watched& seen, std::int64_t now, st
   // It has run one fiber for a tick. Others may take what waits behind it, its timers, and its seat before the reactor.
   worker.stuck.store(true, std::memory_order_relaxed);
   if (worker.ring().size() > 0 || queue_.size() > 0 || worker.timers().next_due() <= now) wake_one();
-  if (now - seen.since >= kStalledAfter && !seen.reported && worker.running()) {
+  seen.stuck += passed;
+  if (seen.stuck >= kStalledAfter && !seen.reported && worker.running()) {
     seen.reported = true;
-    if (std::optional<Stall> stall = look_at_stall(worker, now - seen.since)) stalls.push_back(*std::move(stall));
+    if (std::optional<Stall> stall = look_at_stall(worker, seen.stuck)) stalls.push_back(*std::move(stall));
   }
 }
 

@@ -86,7 +86,8 @@ class Scheduler {
  private:
   struct Watched {
     std::uint64_t switches = 0;
-    std::int64_t since = 0;
+    std::int64_t stuck = 0;  // for so many nanoseconds, as far as the monitor was awake to see it
+    bool known = false;
     bool reported = false;
   };
 
@@ -94,7 +95,7 @@ class Scheduler {
   void end() noexcept;
   void cancel_all() noexcept;
   void drive_here_or_beside(const Task* until);
-  void watch_worker(Worker& worker, Watched& seen, std::int64_t now, std::vector<Stall>& stalls) noexcept;
+  void watch_worker(Worker& worker, Watched& seen, std::int64_t now, std::int64_t passed, std::vector<Stall>& stalls) noexcept;
 
   const Settings settings_;
   Reactor& reactor_;
@@ -114,6 +115,7 @@ class Scheduler {
   StackPool* default_pool_ = nullptr;
 
   std::vector<Watched> watched_;  // the monitor's
+  std::int64_t last_watch_ = 0;
   std::int64_t last_trim_ = 0;
 };
 
