@@ -39,6 +39,7 @@ Worker::Worker(Scheduler& scheduler, unsigned index, bool solo)
     : scheduler_{scheduler},
       index_{index},
       migrate_always_{scheduler.settings().migrate_always},
+      solo_{solo},
       ring_{solo},
       random_{0x9E3779B9u * (index + 1)} {}
 
@@ -222,13 +223,8 @@ void Worker::push(Task& task) noexcept {
     scheduler_.inject(one);
     return;
   }
-  if (!ring_.push(&task)) {
-    TaskChain shed;
-    for (std::uint32_t i = 0; i < RunRing::kCapacity / 2; ++i) {
-      if (Task* oldest = ring_.pop()) shed.push_back(*oldest);
-    }
-    shed.push_back(task);
-    scheduler_.inject(shed);
+  if (backlog_.first || !ring_.push(&task)) [[unlikely]] {
+    push_beyond_ring(task);
     return;
   }
   // One task wakes nobody: this worker will run it as soon as the running fiber stops, which is sooner than another
@@ -236,9 +232,34 @@ void Worker::push(Task& task) noexcept {
   if (scheduler_.idle().perhaps_sleeping() && ring_.size() >= 2) scheduler_.wake_one();
 }
 
+// Where others help, half of the ring goes to them. Where nobody does, the order is kept.
+void Worker::push_beyond_ring(Task& task) noexcept {
+  if (solo_) {
+    backlog_.push_back(task);
+    return;
+  }
+  TaskChain shed;
+  for (std::uint32_t i = 0; i < RunRing::kCapacity / 2; ++i) {
+    if (Task* oldest = ring_.pop()) shed.push_back(*oldest);
+  }
+  shed.push_back(task);
+  scheduler_.inject(shed);
+}
+
+inline Task* Worker::pop() noexcept {
+  Task* task = ring_.pop();
+  return task || !backlog_.first ? task : pop_beyond_ring();
+}
+
+Task* Worker::pop_beyond_ring() noexcept {
+  Task* first = backlog_.pop_front();
+  while (backlog_.first && ring_.size() < RunRing::kCapacity) ring_.push(backlog_.pop_front());
+  return first;
+}
+
 inline Task* Worker::next_task() noexcept {
   if (--until_check_ == 0 || attention_.load(std::memory_order_relaxed)) return next_task_with_checks();
-  return ring_.pop();
+  return pop();
 }
 
 // Not before every switch: the shared queue would be a shared cache line, the clock and the reactor would cost more
@@ -248,7 +269,7 @@ Task* Worker::next_task_with_checks() noexcept {
   if (attention_.load(std::memory_order_relaxed)) return nullptr;  // loop() will look at everything
   check_outside();
   if (Task* injected = take_injected()) return injected;
-  return ring_.pop();
+  return pop();
 }
 
 void Worker::check_outside() noexcept {
@@ -319,7 +340,7 @@ Task* Worker::find_work(const Task* until) {
     }
     if (until && until->done()) break;
     fire_timers();
-    task = migrate_always_ ? nullptr : ring_.pop();
+    task = migrate_always_ ? nullptr : pop();
     if (!task) task = take_injected();
     if (!task && scheduler_.workers().size() > 1) {
       // Half of the workers searching is enough: more would only contend for the same rings.

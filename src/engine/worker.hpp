@@ -76,6 +76,9 @@ class Worker {
   void settle() noexcept;
   [[noreturn]] void run_tasks(FiberContext& self);
 
+  void push_beyond_ring(Task& task) noexcept;
+  [[nodiscard]] Task* pop() noexcept;
+  [[nodiscard]] Task* pop_beyond_ring() noexcept;
   Task* next_task() noexcept;
   Task* next_task_with_checks() noexcept;
   FiberContext* ready_to_run(Task& task) noexcept;
@@ -115,7 +118,9 @@ class Worker {
   const Task* until_ = nullptr;  // loop() returns when this has ended
   Context* thread_context_ = nullptr;
   SwitchPoint own_stack_;
+  const bool solo_;  // no thieves
   RunRing ring_;
+  TaskChain backlog_;  // solo: what the ring cannot hold, all of it younger
 
   std::int64_t last_poll_ = 0;
   std::uint32_t random_;
