@@ -132,8 +132,9 @@ TEST(DiskFull, OnTheReceivingSideIsSaid) {
     const Result got =
         run(weft({"get", "-j", "1", server.at("a-big"), server.at("b-small"), store.path().string()}));
     EXPECT_EQ(got.code, 1);
-    EXPECT_NE(got.err.find("No space left"), std::string::npos) << got.err;
+    EXPECT_NE(got.err.find("free some space"), std::string::npos) << got.err;
     EXPECT_EQ(read_file(store / "b-small"), "x");
+    EXPECT_EQ(files_in(store.path()), std::vector<std::string>{"b-small"});
   });
 }
 

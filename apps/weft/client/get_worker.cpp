@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "proto/names.hpp"
+#include "store/part_file.hpp"
 #include "store/read_file.hpp"
 #include "weft/io/blocking.hpp"
 #include "xfer/chunk_ring.hpp"
@@ -264,6 +265,7 @@ void GetWorker::receive_big(Asked& asked, const FileHead& head) {
     }
     finish_part(asked, head, whole);
   } catch (const Refusal& refusal) {
+    if (asked.part && refusal.code() == Code::NoSpace && asked.part->size() == 0) asked.part->discard();
     settle_failed(asked, refusal.code(), refusal.what());
     throw Reconnect();
   }
@@ -284,7 +286,10 @@ Sha256 GetWorker::begin_part(Asked& asked, const FileHead& head) {
     job_.report.note(fmt::format("{}: going on at {} of {}", asked.item.remote, bytes_text(head.offset),
                                  bytes_text(head.size)));
   }
-  weft::blocking([&] { asked.part->cut(head.offset); });
+  weft::blocking([&] {
+    asked.part->cut(head.offset);
+    check_room(job_.destination, head.size - head.offset, asked.item.local);
+  });
   return whole;
 }
 
