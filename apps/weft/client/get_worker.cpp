@@ -52,20 +52,16 @@ void GetWorker::run() {
 }
 
 void GetWorker::use_connection() {
-  connection_ = std::make_unique<ServerConnection>(job_.server, job_.options);
+  connection_ = std::make_unique<ServerConnection>(job_.server, job_.options, &job_.sockets);
   retry_.connected();
-  Socket& socket = connection_->wire().socket();
-  job_.sockets.add(socket);
   job_.connections.fetch_add(1);
   try {
     receive_all();
   } catch (...) {
     job_.connections.fetch_sub(1);
-    job_.sockets.remove(socket);
     throw;
   }
   job_.connections.fetch_sub(1);
-  job_.sockets.remove(socket);
   connection_->say_close();
 }
 
