@@ -25,12 +25,28 @@ Pace::Limit pace_limit(const ClientOptions& options) {
 
 }  // namespace
 
-ServerConnection::ServerConnection(const Endpoint& server, const ClientOptions& options)
+ServerConnection::ServerConnection(const Endpoint& server, const ClientOptions& options,
+                                   OpenSockets* open_sockets)
     : silence_timeout_(options.silence_timeout),
-      wire_(connect_to(server, options), kMaxFrameBytes, pace_limit(options)) {
+      wire_(connect_to(server, options), kMaxFrameBytes, pace_limit(options)),
+      open_sockets_(open_sockets) {
+  if (open_sockets_) open_sockets_->add(wire_.socket());
+  try {
+    greet(server, options.token);
+  } catch (...) {
+    if (open_sockets_) open_sockets_->remove(wire_.socket());
+    throw;
+  }
+}
+
+ServerConnection::~ServerConnection() {
+  if (open_sockets_) open_sockets_->remove(wire_.socket());
+}
+
+void ServerConnection::greet(const Endpoint& server, const std::string& token) {
   Hello hello;
   hello.client = "weft " WEFT_VERSION_STRING;
-  hello.token = options.token;
+  hello.token = token;
   wire_.queue(hello);
   wire_.flush();
   Response response;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/endpoint.hpp"
+#include "client/open_sockets.hpp"
 #include "client/options.hpp"
 #include "proto/messages.hpp"
 #include "weft/base/error.hpp"
@@ -33,8 +34,10 @@ class ConnectionLost : public Error {
 /// A connection to a weft server, after the exchange of greetings.
 class ServerConnection {
  public:
+  /// `open_sockets`, when given, knows the socket for as long as it exists.
   /// Throws: what create_connection() throws; SaidBye; ConnectionLost.
-  ServerConnection(const Endpoint& server, const ClientOptions& options);
+  ServerConnection(const Endpoint& server, const ClientOptions& options, OpenSockets* open_sockets = nullptr);
+  ~ServerConnection();
 
   [[nodiscard]] Wire& wire() noexcept { return wire_; }
   [[nodiscard]] const Welcome& welcome() const noexcept { return welcome_; }
@@ -48,8 +51,11 @@ class ServerConnection {
   void say_close() noexcept;
 
  private:
+  void greet(const Endpoint& server, const std::string& token);
+
   Duration silence_timeout_;
   Wire wire_;
+  OpenSockets* open_sockets_;
   Welcome welcome_;
 };
 

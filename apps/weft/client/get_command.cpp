@@ -1,12 +1,11 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <memory>
 
-#include "base/stop_signals.hpp"
 #include "base/text.hpp"
 #include "client/get_job.hpp"
+#include "client/interrupt.hpp"
 #include "proto/names.hpp"
 
 namespace weft::app {
@@ -39,18 +38,16 @@ Destination choose_destination(const std::string& path, std::size_t names) {
 ExitCode get_command(const Endpoint& server, const std::vector<std::string>& names,
                      const std::string& destination, const ClientOptions& options) {
   const Destination target = choose_destination(destination, names.size());
+  const std::string farewell = "interrupted; the same command goes on where this one stopped";
   Report report(options, "received");
   try {
     const Root root = Root::open(target.folder, /*with_private_folder=*/false);
     GetJob job(server, options, root, report);
-    const StopSignals signals([&](int count) {
-      if (count > 1) ::_exit(static_cast<int>(ExitCode::Interrupted));
-      job.stop();
-    });
-    job.run(names, target.as);
-    if (job.stopped.is_set()) {
-      report.give_up(ExitCode::Interrupted, "interrupted; the same command goes on where this one stopped");
+    {
+      const InterruptGuard guard([&] { job.stop(); }, farewell);
+      job.run(names, target.as);
     }
+    if (job.stopped.is_set()) report.give_up(ExitCode::Interrupted, farewell);
   } catch (const std::exception& failure) {
     report.give_up(ExitCode::Incomplete, failure.what());
   }

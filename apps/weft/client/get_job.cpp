@@ -43,7 +43,7 @@ void GetJob::stop() {
 }
 
 void GetJob::find_files(const std::vector<std::string>& names, const std::string& as) {
-  ServerConnection connection(server, options);
+  ServerConnection connection(server, options, &sockets);
   has_connected.store(true);
   if (!connection.welcome().may_read) throw SaidBye({Code::Denied, "the token does not allow downloads"});
   for (const std::string& name : names) {

@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "proto/names.hpp"
+#include "store/part_file.hpp"
 #include "store/read_file.hpp"
 #include "weft/io/blocking.hpp"
 #include "xfer/chunk_ring.hpp"
@@ -51,20 +52,16 @@ void GetWorker::run() {
 }
 
 void GetWorker::use_connection() {
-  connection_ = std::make_unique<ServerConnection>(job_.server, job_.options);
+  connection_ = std::make_unique<ServerConnection>(job_.server, job_.options, &job_.sockets);
   retry_.connected();
-  Socket& socket = connection_->wire().socket();
-  job_.sockets.add(socket);
   job_.connections.fetch_add(1);
   try {
     receive_all();
   } catch (...) {
     job_.connections.fetch_sub(1);
-    job_.sockets.remove(socket);
     throw;
   }
   job_.connections.fetch_sub(1);
-  job_.sockets.remove(socket);
   connection_->say_close();
 }
 
@@ -264,6 +261,7 @@ void GetWorker::receive_big(Asked& asked, const FileHead& head) {
     }
     finish_part(asked, head, whole);
   } catch (const Refusal& refusal) {
+    if (asked.part && refusal.code() == Code::NoSpace && asked.part->size() == 0) asked.part->discard();
     settle_failed(asked, refusal.code(), refusal.what());
     throw Reconnect();
   }
@@ -284,7 +282,10 @@ Sha256 GetWorker::begin_part(Asked& asked, const FileHead& head) {
     job_.report.note(fmt::format("{}: going on at {} of {}", asked.item.remote, bytes_text(head.offset),
                                  bytes_text(head.size)));
   }
-  weft::blocking([&] { asked.part->cut(head.offset); });
+  weft::blocking([&] {
+    asked.part->cut(head.offset);
+    check_room(job_.destination, head.size - head.offset, asked.item.local);
+  });
   return whole;
 }
 

@@ -157,7 +157,8 @@ void Report::summarize() {
                    {"seconds", seconds}}));
     return;
   }
-  if (options_.quiet) return;
+  if (options_.quiet || (given_up_ != ExitCode::Done && files_done_ + files_same_ + files_failed_ == 0))
+    return;
   std::string line = fmt::format("{} {} file{}, {} in {:.1f} s", verb_, files_done_,
                                  files_done_ == 1 ? "" : "s", bytes_text(bytes_), seconds);
   if (moved > 0 && seconds > 0) line += fmt::format(" ({})", rate_text(static_cast<double>(moved) / seconds));

@@ -1,9 +1,8 @@
 #include "client/send_command.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include "base/stop_signals.hpp"
+#include "client/interrupt.hpp"
 #include "client/report.hpp"
 #include "client/send_job.hpp"
 
@@ -11,19 +10,15 @@ namespace weft::app {
 
 ExitCode send_command(const Endpoint& target, const std::vector<std::string>& paths, const std::string& as,
                       const ClientOptions& options, const std::string& resume_command) {
+  const std::string farewell =
+      fmt::format("interrupted; what has arrived is kept. To go on: {}", resume_command);
   Report report(options, "sent");
   SendJob job(target, options, report);
   {
-    const StopSignals signals([&](int count) {
-      if (count > 1) ::_exit(static_cast<int>(ExitCode::Interrupted));
-      job.stop();
-    });
+    const InterruptGuard guard([&] { job.stop(); }, farewell);
     job.run(paths, as);
   }
-  if (job.stopped.is_set()) {
-    report.give_up(ExitCode::Interrupted,
-                   fmt::format("interrupted; what has arrived is kept. To go on: {}", resume_command));
-  }
+  if (job.stopped.is_set()) report.give_up(ExitCode::Interrupted, farewell);
   report.summarize();
   return report.exit_code();
 }

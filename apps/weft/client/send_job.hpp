@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/endpoint.hpp"
+#include "client/open_sockets.hpp"
 #include "client/options.hpp"
 #include "client/report.hpp"
 #include "client/walk.hpp"
@@ -26,32 +27,6 @@ struct SendItem {
   bool must_compare = false;
   std::uint64_t last_offset = 0;    // where the server went on last
   std::uint64_t counted_bytes = 0;  // of Progress::bytes_done, to be taken back when the try fails
-};
-
-/// The sockets in use, so that Ctrl-C can end all waiting at once.
-///
-/// Thread-safety: all methods, from any thread or fiber.
-class OpenSockets {
- public:
-  void add(Socket& socket) {
-    const std::lock_guard guard(lock_);
-    sockets_.insert(&socket);
-    if (is_closed_) socket.close();
-  }
-  void remove(Socket& socket) {
-    const std::lock_guard guard(lock_);
-    sockets_.erase(&socket);
-  }
-  void close_all() {
-    const std::lock_guard guard(lock_);
-    is_closed_ = true;
-    for (Socket* socket : sockets_) socket->close();
-  }
-
- private:
-  Lock lock_;
-  std::set<Socket*> sockets_;  // guarded by lock_
-  bool is_closed_ = false;     // guarded by lock_
 };
 
 /// Sends files and folders over several connections.

@@ -37,7 +37,7 @@ void SendWorker::run() {
 }
 
 void SendWorker::use_connection() {
-  connection_ = std::make_unique<ServerConnection>(job_.target, job_.options);
+  connection_ = std::make_unique<ServerConnection>(job_.target, job_.options, &job_.sockets);
   retry_.connected();
   if (!connection_->welcome().may_write) throw SaidBye({Code::Denied, "the token does not allow uploads"});
   {
@@ -45,8 +45,6 @@ void SendWorker::use_connection() {
     failure_ = nullptr;
     current_ = {};
   }
-  Socket& socket = connection_->wire().socket();
-  job_.sockets.add(socket);
   job_.connections.fetch_add(1);
   Fiber<void> receiver = spawn([this] { receive_answers(); });
   bool is_finished = false;
@@ -61,7 +59,6 @@ void SendWorker::use_connection() {
   }
   receiver.join();
   job_.connections.fetch_sub(1);
-  job_.sockets.remove(socket);
   const std::lock_guard guard(lock_);
   if (!is_finished) std::rethrow_exception(failure_);
 }

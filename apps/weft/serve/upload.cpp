@@ -52,7 +52,6 @@ void UploadReceiver::check_before(const Put& put, int folder) {
   const std::optional<std::uint64_t> taken =
       put.policy == Policy::Refuse ? taken_size(folder, leaf) : std::optional<std::uint64_t>();
   if (taken) throw AlreadyThere(put.name, *taken);
-  check_room(context_.root, put.size, put.name);
 }
 
 // ---- what is there already
@@ -62,8 +61,11 @@ void UploadReceiver::offer_resume(const Put& put, PartFile& part, Sha256& whole)
     wire_.queue(Wait{put.id});
     wire_.flush();
   }
-  weft::blocking([&] { part.cut_to_good(); });
   const std::uint64_t offset = part.good_bytes();
+  weft::blocking([&] {
+    part.cut_to_good();
+    prepare_room(put, part);
+  });
   wire_.queue(Ready{put.id, offset, offset == 0 ? std::string() : whole.hex()});
   wire_.flush();
   const Go go = receive_go(put);
@@ -71,6 +73,16 @@ void UploadReceiver::offer_resume(const Put& put, PartFile& part, Sha256& whole)
   if (go.offset != 0) throw BadMessage("an upload must go on at the offset offered, or at 0");
   weft::blocking([&] { part.restart(); });
   whole = Sha256();
+}
+
+// A disk that is clearly too small is better said now than after an hour.
+void UploadReceiver::prepare_room(const Put& put, PartFile& part) {
+  try {
+    check_room(context_.root, put.size - part.good_bytes(), put.name);
+  } catch (const Refusal&) {
+    if (part.good_bytes() == 0) part.discard();
+    throw;
+  }
 }
 
 Go UploadReceiver::receive_go(const Put& put) {

@@ -26,6 +26,7 @@ class UploadReceiver {
  private:
   void check_before(const Put& put, int folder);
   void offer_resume(const Put& put, PartFile& part, Sha256& whole);
+  void prepare_room(const Put& put, PartFile& part);
   [[nodiscard]] Go receive_go(const Put& put);
   [[nodiscard]] bool receive_body(const Put& put, PartFile& part, Sha256& whole);
   [[nodiscard]] bool receive_chunks(const Put& put, PartFile& part, Sha256& whole, std::uint64_t& position);

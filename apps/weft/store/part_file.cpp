@@ -160,8 +160,8 @@ void check_room(const Root& root, std::uint64_t bytes, std::string_view name) {
   const std::uint64_t room = info.f_bavail * info.f_frsize;
   if (bytes <= room) return;
   throw Refusal(Code::NoSpace,
-                fmt::format("\"{}\" needs {}, and the server has {} left; free some space there, then "
-                            "send again",
+                fmt::format("\"{}\" needs {} more, and the disk has {} left; free some space there, "
+                            "then try again",
                             escaped(name), bytes_text(bytes), bytes_text(room)));
 }
 

@@ -20,7 +20,7 @@ namespace {
 // Unique among all processes that ever used this private folder: O_EXCL would catch what is not.
 std::string fresh_private_name() {
   static std::atomic<std::uint64_t> counter{0};
-  return fmt::format("tmp-{}-{}", ::getpid(), counter.fetch_add(1, std::memory_order_relaxed));
+  return fmt::format(".weft-tmp-{}-{}", ::getpid(), counter.fetch_add(1, std::memory_order_relaxed));
 }
 
 FileDescriptor open_unnamed(int folder) {
@@ -75,30 +75,30 @@ std::string publish_renaming(int from_folder, const std::string& from, int folde
 
 }  // namespace
 
-StagedFile::StagedFile(const Root& root, int folder) : root_(&root), folder_(folder) {
+StagedFile::StagedFile(const Root& root, int folder)
+    : folder_(folder), private_folder_(root.private_fd() >= 0 ? root.private_fd() : folder) {
   if (root.has_unnamed_files()) file_ = open_unnamed(folder);
   if (file_) return;
-  if (root.private_fd() < 0) throw refusal_of_errno(errno, "make a temporary file", "");
   private_name_ = fresh_private_name();
   file_ = FileDescriptor(
-      ::openat(root.private_fd(), private_name_.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
-  if (!file_) throw refusal_of_errno(errno, "make a temporary file", "");
+      ::openat(private_folder_, private_name_.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
+  if (!file_) throw refusal_of_errno(errno, "make a temporary file", private_name_);
 }
 
 StagedFile::StagedFile(StagedFile&& other) noexcept
-    : root_(other.root_),
-      folder_(other.folder_),
+    : folder_(other.folder_),
+      private_folder_(other.private_folder_),
       file_(std::move(other.file_)),
       private_name_(std::exchange(other.private_name_, {})) {}
 
 StagedFile::~StagedFile() {
-  if (!private_name_.empty()) ::unlinkat(root_->private_fd(), private_name_.c_str(), 0);
+  if (!private_name_.empty()) ::unlinkat(private_folder_, private_name_.c_str(), 0);
 }
 
 std::string StagedFile::publish(std::string_view leaf, Policy policy) {
   if (policy == Policy::Overwrite && private_name_.empty()) give_private_name();
   if (!private_name_.empty()) {
-    std::string stored = publish_private(*root_, private_name_, folder_, leaf, policy);
+    std::string stored = publish_renaming(private_folder_, private_name_, folder_, std::string(leaf), policy);
     private_name_.clear();
     return stored;
   }
@@ -114,7 +114,7 @@ std::string StagedFile::publish(std::string_view leaf, Policy policy) {
 void StagedFile::give_private_name() {
   std::string name = fresh_private_name();
   const std::string self = fmt::format("/proc/self/fd/{}", file_.get());
-  if (::linkat(AT_FDCWD, self.c_str(), root_->private_fd(), name.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+  if (::linkat(AT_FDCWD, self.c_str(), private_folder_, name.c_str(), AT_SYMLINK_FOLLOW) != 0) {
     throw refusal_of_errno(errno, "store", name);
   }
   private_name_ = std::move(name);

@@ -20,7 +20,7 @@ struct FileFacts {
 /// A file being written that nobody can see. Destroying it unpublished leaves nothing behind.
 ///
 /// Where the file system can (O_TMPFILE), the file has no name at all until it is published, so that not even
-/// kill -9 leaves a trace; elsewhere it has a name in the private folder.
+/// kill -9 leaves a trace; elsewhere it has a name in the private folder, or, where there is none, a hidden one.
 class StagedFile {
  public:
   /// `folder` (kept by the caller) is where it will be published.
@@ -37,10 +37,10 @@ class StagedFile {
  private:
   void give_private_name();
 
-  const Root* root_;
   int folder_;
+  int private_folder_;
   FileDescriptor file_;
-  std::string private_name_;  // empty: the file has no name
+  std::string private_name_;  // in private_folder_; empty: the file has no name
 };
 
 /// Sets times and permissions. Throws: Refusal.
