@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <memory>
+#include <cstring>
 #include <stdexcept>
+#include <tuple>
 
 #include <weft/fiber/this_fiber.hpp>
 
@@ -35,6 +36,9 @@ constexpr Duration kLastPause = 16ms;
 // Bounds the time one sendfile(2) keeps a worker from its other fibers to a fraction of a millisecond.
 constexpr std::size_t kSendfileBytesPerCall = 1u << 20;
 constexpr std::size_t kPartsPerCall = 16;
+
+// Transfers take at least a microsecond each, and letting others run a twentieth of that.
+constexpr std::uint16_t kTransfersInARow = 64;
 
 // What a call ended with instead of a count, beside negative errno values (which lie above -4096).
 constexpr int kDeadlinePassed = -10'000;
@@ -144,6 +148,7 @@ class Socket::Call {
   template <class System>
   ssize_t transfer(Direction direction, std::size_t wanted, System system) {
     Descriptor& d = descriptor();
+    take_turns();
     for (;;) {
       const std::uint64_t seen = d.readiness(direction);
       // A call that must not wait looks for itself: only waiters keep what is remembered of readiness up to date.
@@ -180,6 +185,7 @@ class Socket::Call {
   int wait(Direction direction) { return wait_until(direction, limit()); }
 
   int wait_until(Direction direction, Deadline deadline) {
+    socket_.streak_.store(0, std::memory_order_relaxed);
     const int result = descriptor().wait(direction, deadline);
     if (result == -ECANCELED) detail::throw_cancelled();
     if (result == -ETIMEDOUT) return kDeadlinePassed;
@@ -286,7 +292,7 @@ class Socket::Call {
 
   // Whom or what the call is about: the peer if there is one, else the own address, else the descriptor.
   [[nodiscard]] [[gnu::noinline]] std::string object() const {
-    if (const Address* peer = socket_.peer_.load(std::memory_order_acquire)) return peer->to_string();
+    if (const std::optional<Address> peer = socket_.remembered_peer()) return peer->to_string();
     AddressBuffer buffer;
     if (port::sys_getpeername(fd(), buffer.raw(), &buffer.size) == 0 && buffer.size > sizeof(sa_family_t)) {
       return buffer.address().to_string();
@@ -305,6 +311,16 @@ class Socket::Call {
   ssize_t last_try(System system) const {
     const ssize_t count = system(fd());
     return count == -EAGAIN ? kDeadlinePassed : count;
+  }
+
+  // A fiber whose socket is always ready would have its worker for itself, and could not be killed. Before the transfer,
+  // so that a kill loses nothing.
+  void take_turns() const {
+    const std::uint16_t streak = socket_.streak_.load(std::memory_order_relaxed);
+    socket_.streak_.store(static_cast<std::uint16_t>(streak + 1), std::memory_order_relaxed);
+    if (streak < kTransfersInARow || !may_wait()) [[likely]] return;
+    socket_.streak_.store(0, std::memory_order_relaxed);
+    if (in_fiber()) weft::yield();
   }
 
   // Sleeps before accept tries again. 0 or kClosedMeanwhile. Throws: Cancelled; TimeoutError, which gives the cause.
@@ -355,7 +371,8 @@ Socket::Socket(Socket&& other) noexcept
     : descriptor_{std::exchange(other.descriptor_, nullptr)},
       kind_{other.kind_},
       timeout_{other.timeout_.load(std::memory_order_relaxed)},
-      peer_{other.peer_.exchange(nullptr, std::memory_order_relaxed)} {}
+      peer_state_{other.peer_state_.load(std::memory_order_relaxed)},
+      peer_{other.peer_} {}
 
 Socket& Socket::operator=(Socket&& other) noexcept {
   if (this == &other) return *this;
@@ -363,7 +380,8 @@ Socket& Socket::operator=(Socket&& other) noexcept {
   descriptor_ = std::exchange(other.descriptor_, nullptr);
   kind_ = other.kind_;
   timeout_.store(other.timeout_.load(std::memory_order_relaxed), std::memory_order_relaxed);
-  peer_.store(other.peer_.exchange(nullptr, std::memory_order_relaxed), std::memory_order_relaxed);
+  peer_state_.store(other.peer_state_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  peer_ = other.peer_;
   return *this;
 }
 
@@ -371,7 +389,6 @@ Socket::~Socket() { let_go(); }
 
 void Socket::let_go() noexcept {
   if (descriptor_) std::exchange(descriptor_, nullptr)->dispose();
-  delete peer_.exchange(nullptr, std::memory_order_relaxed);
 }
 
 Socket Socket::open(Family family, Type type, int protocol) {
@@ -514,12 +531,22 @@ int Socket::error() {
   return get_option(SOL_SOCKET, SO_ERROR);
 }
 
-void Socket::remember_peer(const Address& address) {
-  if (peer_.load(std::memory_order_relaxed) || kind_.type != SOCK_STREAM) return;
-  if (address.is_unix() && address.path().empty()) return;
-  auto copy = std::make_unique<const Address>(address);
-  const Address* expected = nullptr;
-  if (peer_.compare_exchange_strong(expected, copy.get(), std::memory_order_acq_rel)) copy.release();
+void Socket::remember_peer(const Address& address) noexcept {
+  // The peer of a datagram socket may change, and that of a UNIX socket the kernel does not forget.
+  if (kind_.type != SOCK_STREAM || address.is_unix()) return;
+  PeerState expected = PeerState::Unknown;
+  if (!peer_state_.compare_exchange_strong(expected, PeerState::BeingWritten, std::memory_order_relaxed)) return;
+  static_assert(sizeof(sockaddr_in6) == std::tuple_size_v<decltype(peer_)>);
+  std::memcpy(peer_.data(), address.data(), std::min<std::size_t>(address.size(), peer_.size()));
+  peer_state_.store(PeerState::Known, std::memory_order_release);
+}
+
+std::optional<Address> Socket::remembered_peer() const {
+  if (peer_state_.load(std::memory_order_acquire) != PeerState::Known) return std::nullopt;
+  AddressBuffer buffer;
+  std::memcpy(&buffer.storage, peer_.data(), peer_.size());
+  buffer.size = static_cast<socklen_t>(peer_.size());
+  return buffer.address();
 }
 
 // ---- sending
@@ -802,7 +829,7 @@ void Socket::set_keepalive(bool on) { set_option(SOL_SOCKET, SO_KEEPALIVE, on); 
 void Socket::set_v6only(bool on) { set_option(IPPROTO_IPV6, IPV6_V6ONLY, on); }
 
 std::string Socket::name() const {
-  if (const Address* peer = peer_.load(std::memory_order_acquire)) return peer->to_string();
+  if (const std::optional<Address> peer = remembered_peer()) return peer->to_string();
   try {
     return Call{*this, "name", Deadline::never()}.object();
   } catch (const OSError&) {

@@ -459,6 +459,42 @@ TEST_P(SocketTest, WaitsForReadinessWithoutTransferring) {
   });
 }
 
+TEST_P(SocketTest, AFiberWhoseSocketIsAlwaysReadyLetsOthersRun) {
+  run([] {
+    std::atomic<bool> stop{false};
+    test::Task busy = start([&] {
+      auto [a, b] = Socket::socketpair();
+      while (!stop) {
+        a.send_all("x"sv);
+        (void)b.recv(1);
+      }
+    });
+    test::Task other = start([&] { stop = true; });
+    EXPECT_TRUE(busy.is_done_within(test::kPatience));
+  });
+}
+
+TEST_P(SocketKillTest, AFiberWhoseSocketIsAlwaysReadyCanBeKilled) {
+  run([] {
+    std::size_t sent = 0;
+    std::string got;
+    auto [a, b] = Socket::socketpair();
+    test::Task busy = start([&, &a = a, &b = b] {
+      for (;;) {
+        a.send_all("x"sv);
+        ++sent;
+        got += b.recv(1);
+      }
+    });
+    sleep_for(5ms);
+    busy.kill();
+    EXPECT_FALSE(busy.finished());
+    a.close();
+    got += b.recv(10, patiently());
+    EXPECT_EQ(got.size(), sent);
+  });
+}
+
 // ---- non-blocking mode and try_
 
 TEST_P(SocketTest, TryNeverWaits) {
