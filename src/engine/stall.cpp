@@ -151,7 +151,25 @@ std::vector<std::uintptr_t> copy_stack(const FiberContext& fiber, std::uintptr_t
   return words;
 }
 
-// A place is where the program called from: the instruction itself moves about in a loop.
+bool is_of_a_system_library(std::uintptr_t address) {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<void*>(address), &info) == 0) return true;
+  const char* slash = std::strrchr(info.dli_fname, '/');
+  const char* file = slash ? slash + 1 : info.dli_fname;
+  for (const char* name : {"libc.so", "libstdc++.so", "libc++.so", "libm.so", "linux-vdso", "ld-linux"}) {
+    if (std::strncmp(file, name, std::strlen(name)) == 0) return true;
+  }
+  return false;
+}
+
+// Where the program called from: the instruction itself, and where the C library is just now, move about in a loop.
+std::uintptr_t place_of(const Stall& stall, const std::vector<std::uintptr_t>& frames) {
+  for (const std::uintptr_t frame : frames) {
+    if (!is_of_a_system_library(frame)) return frame;
+  }
+  return frames.empty() ? stall.fiber_id : frames.front();
+}
+
 bool seen_before(std::uintptr_t place) {
   static auto& seen = *new std::vector<std::uintptr_t>;  // the monitor's alone; it may outlive static objects
   for (const std::uintptr_t known : seen) {
@@ -180,7 +198,7 @@ std::optional<Stall> look_at_stall(const Worker& worker, std::int64_t nanosecond
 
 void report(const Stall& stall) noexcept {
   const std::vector<std::uintptr_t> frames = callers(stall);
-  if (seen_before(frames.empty() ? stall.fiber_id : frames.front())) return;
+  if (seen_before(place_of(stall, frames))) return;
   std::string text = "weft: fiber \"" + stall.fiber + "\" has kept its worker from all other fibers for " +
                      std::to_string(stall.nanoseconds / 1'000'000) +
                      " ms; call weft::yield() in long loops, and blocking functions through weft::blocking()\n";

@@ -10,10 +10,14 @@ namespace weft::test {
 bool under_thread_sanitizer() { return port::kThreadSanitizer; }
 bool under_address_sanitizer() { return port::kSanitized && !port::kThreadSanitizer; }
 
+bool stressing() {
+  static const bool set = std::getenv("WEFT_STRESS") != nullptr;
+  return set;
+}
+
 int rounds(int usual) {
-  static const bool stress = std::getenv("WEFT_STRESS") != nullptr;
   const int scaled = port::kSanitized ? std::max(usual / 10, 1) : usual;
-  return stress ? scaled * 20 : scaled;
+  return stressing() ? scaled * 20 : scaled;
 }
 
 }  // namespace weft::test

@@ -7,6 +7,8 @@ namespace weft::test {
 /// How often a loop that looks for rare interleavings runs: `usual` times; a tenth of it under a sanitizer, twenty times
 /// as often when WEFT_STRESS is set.
 [[nodiscard]] int rounds(int usual);
+/// Whether WEFT_STRESS is set, as ./test --stress does: long versions are welcome.
+[[nodiscard]] bool stressing();
 
 [[nodiscard]] bool under_thread_sanitizer();
 [[nodiscard]] bool under_address_sanitizer();

@@ -1,0 +1,115 @@
+// Forks while an engine is running and busy; each child starts an engine of its own and must come to its end.
+//
+//   forking thread|fiber CHILDREN
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <vector>
+
+#include <weft/weft.hpp>
+
+using namespace std::chrono_literals;
+
+namespace {
+
+#define REQUIRE(condition)                                                      \
+  do {                                                                          \
+    if (!(condition)) {                                                         \
+      std::fprintf(stderr, "line %d: %s is not so\n", __LINE__, #condition);    \
+      ::_exit(1);                                                               \
+    }                                                                           \
+  } while (false)
+
+weft::Lock held_by_caller{"held by the caller"};
+weft::Lock contended;
+weft::Event never;
+std::atomic<bool> stop{false};
+
+/// Everything an engine does, while the process forks.
+void keep_busy() {
+  while (!stop) {
+    auto child = weft::spawn([] { weft::yield(); });
+    const std::lock_guard guard{contended};
+    weft::sleep_for(20us);
+    child.join();
+    if (weft::in_fiber()) weft::blocking([] {});
+  }
+}
+
+void live_as_child(std::uint64_t id) {
+  ::alarm(60);  // a child that hangs ends by a signal
+  // The caller's locks are still its own.
+  REQUIRE(weft::detail::current_context_id() == id);
+  REQUIRE(held_by_caller.owner() == id);
+  held_by_caller.unlock();
+  REQUIRE(held_by_caller.try_lock());
+  held_by_caller.unlock();
+  REQUIRE(!never.wait_for(1ms));
+  weft::sleep_for(1ms);
+  // A fresh engine.
+  weft::Event event;
+  auto waiter = weft::spawn([&] {
+    event.wait();
+    return 40;
+  });
+  auto sleeper = weft::spawn([] {
+    weft::sleep_for(1ms);
+    return weft::blocking([] { return 1; });
+  });
+  auto locker = weft::spawn([] {
+    const std::lock_guard guard{held_by_caller};
+    return 1;
+  });
+  event.set();
+  REQUIRE(waiter.get() + sleeper.get() + locker.get() == 42);
+  weft::Runtime runtime{{.workers = 2}};
+  REQUIRE(runtime.run([] { return weft::spawn([] { return 7; }).get(); }) == 7);
+  REQUIRE(weft::Runtime({.workers = 1}).run([] { return 8; }) == 8);
+}
+
+void fork_children(int count) {
+  for (int i = 0; i < count; ++i) {
+    const std::lock_guard guard{held_by_caller};
+    const std::uint64_t id = weft::detail::current_context_id();
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      live_as_child(id);
+      ::_exit(0);
+    }
+    // The parent's lock is none the worse for what the child did.
+    REQUIRE(held_by_caller.owner() == id);
+    int status = 0;
+    const auto wait = [&] { return ::waitpid(child, &status, 0); };
+    REQUIRE(weft::blocking(wait) == child);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+      std::fprintf(stderr, "child %d ended with status %#x\n", i, static_cast<unsigned>(status));
+      ::_exit(1);
+    }
+  }
+}
+
+}  // namespace
+
+int main(int, char** arguments) {
+  std::vector<weft::Fiber<void>> busy;
+  for (int i = 0; i < 4; ++i) busy.push_back(weft::spawn(keep_busy));
+  auto parked = weft::spawn([] { never.wait(); });
+  const int count = std::atoi(arguments[2]);
+  if (std::strcmp(arguments[1], "thread") == 0) {
+    fork_children(count);
+  } else {
+    weft::spawn(fork_children, count).get();
+  }
+  stop = true;
+  weft::join_all(busy);
+  parked.kill();
+  parked.join();
+  std::puts("all children came to their end");
+}

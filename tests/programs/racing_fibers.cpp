@@ -1,0 +1,39 @@
+// A race between two fibers that nothing orders. Built everywhere, of interest under ThreadSanitizer, which must report
+// it, although on one worker the fibers never run at once.
+//
+//   racing_fibers WORKERS [ordered]    ordered: the same, with a lock
+
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+
+#include <weft/weft.hpp>
+
+namespace {
+
+int shared_counter = 0;
+weft::Lock lock;
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  const bool ordered = count > 2;
+  weft::Runtime runtime{{.workers = static_cast<unsigned>(std::atoi(arguments[1]))}};
+  runtime.run([&] {
+    const auto body = [&] {
+      for (int i = 0; i < 100; ++i) {
+        if (ordered) {
+          const std::lock_guard guard{lock};
+          ++shared_counter;
+        } else {
+          ++shared_counter;
+        }
+        weft::yield();
+      }
+    };
+    auto one = weft::spawn(body);
+    auto other = weft::spawn(body);
+    weft::join_all(one, other);
+  });
+  std::printf("%d\n", shared_counter);
+}
