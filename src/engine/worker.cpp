@@ -56,7 +56,7 @@ inline void Worker::switch_to(SwitchPoint& from, SwitchPoint& to, FiberContext* 
   from.exceptions = *thread_exceptions_;
   *thread_exceptions_ = to.exceptions;
   if (next) next->worker = this;
-  port::sanitizer_before_switch(from.sanitizer, to.sanitizer, for_good);
+  port::sanitizer_before_switch(from.sanitizer, to.sanitizer, for_good, solo_);
   auto* now = static_cast<Worker*>(port::weft_switch_context(&from.saved, to.saved, this));
   // Another thread may be running us now: `this` is where we left, `now` where we are.
   port::sanitizer_after_switch(from.sanitizer);

@@ -1,5 +1,5 @@
 // A race between two fibers that nothing orders. Built everywhere, of interest under ThreadSanitizer, which must report
-// it, although on one worker the fibers never run at once.
+// it; but not on one worker, where fibers never run at once and may share variables as gevent's greenlets do.
 //
 //   racing_fibers WORKERS [ordered]    ordered: the same, with a lock
 
