@@ -32,10 +32,16 @@ std::uint64_t tag(const Descriptor& descriptor, std::uint16_t generation) {
   return reinterpret_cast<std::uintptr_t>(&descriptor) | std::uint64_t{generation} << kGenerationShift;
 }
 
+// Bare system calls, here and in wake(): ThreadSanitizer takes the library's for synchronization between whatever fibers run
+// when one worker wakes another, and would miss their races.
+int bare_epoll_wait(int epoll, epoll_event* events, int milliseconds) noexcept {
+  return static_cast<int>(::syscall(SYS_epoll_pwait, epoll, events, kBatch, milliseconds, nullptr, std::size_t{8}));
+}
+
 int wait_for_events(int epoll, epoll_event* events, Deadline deadline) noexcept {
-  if (deadline.is_never()) return ::epoll_wait(epoll, events, kBatch, -1);
+  if (deadline.is_never()) return bare_epoll_wait(epoll, events, -1);
   const std::int64_t ns = deadline == Deadline::already() ? 0 : deadline.remaining().count();
-  if (ns == 0) return ::epoll_wait(epoll, events, kBatch, 0);
+  if (ns == 0) return bare_epoll_wait(epoll, events, 0);
   // epoll_pwait2 (Linux 5.11) counts in nanoseconds; elsewhere a millisecond too long.
   static std::atomic<bool> precise{true};
   if (precise.load(std::memory_order_relaxed)) {
@@ -45,7 +51,7 @@ int wait_for_events(int epoll, epoll_event* events, Deadline deadline) noexcept 
     precise.store(false, std::memory_order_relaxed);
   }
   constexpr std::int64_t kLongest = 1'000'000;  // milliseconds; a longer sleep is taken in pieces
-  return ::epoll_wait(epoll, events, kBatch, static_cast<int>(std::min(ns / 1'000'000 + 1, kLongest)));
+  return bare_epoll_wait(epoll, events, static_cast<int>(std::min(ns / 1'000'000 + 1, kLongest)));
 }
 
 }  // namespace
@@ -115,7 +121,7 @@ void Reactor::poll(Deadline deadline) noexcept {
 
 void Reactor::wake() noexcept {
   const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(wake_event_, &one, sizeof one);
+  ::syscall(SYS_write, wake_event_, &one, sizeof one);
 }
 
 }  // namespace weft::detail

@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 
 #include <weft/detail/task.hpp>
 
@@ -105,28 +104,31 @@ class RunRing {
 };
 
 /// The queue all workers share: what other threads hand in, and what a full ring sheds.
+/// No std::lock_guard here: its code would be shared with instrumented callers (spin_lock.hpp).
 class GlobalQueue {
  public:
   void push(TaskChain chain) noexcept {
-    const std::lock_guard guard{lock_};
     if (!chain.first) return;
+    lock_.lock();
     (tasks_.last ? tasks_.last->next : tasks_.first) = chain.first;
     tasks_.last = chain.last;
     tasks_.count += chain.count;
     size_.store(tasks_.count, std::memory_order_relaxed);
+    lock_.unlock();
   }
 
   /// At most `most` tasks, oldest first.
   TaskChain pop(std::uint32_t most) noexcept {
     TaskChain taken;
     if (size() == 0) return taken;
-    const std::lock_guard guard{lock_};
+    lock_.lock();
     while (taken.count < most) {
       Task* task = tasks_.pop_front();
       if (!task) break;
       taken.push_back(*task);
     }
     size_.store(tasks_.count, std::memory_order_relaxed);
+    lock_.unlock();
     return taken;
   }
 

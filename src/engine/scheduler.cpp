@@ -83,6 +83,7 @@ void Scheduler::end() noexcept {
   stopping_.store(true, std::memory_order_seq_cst);
   wake_all();
   for (std::thread& thread : threads_) thread.join();
+  port::sanitizer_acquire(this);  // what its fibers did precedes the end of what they used
   all_schedulers[std::countr_zero(reactor_.bit())] = nullptr;
   // Whoever made a fiber runnable from outside may still be on its way out of inject().
   Backoff backoff;

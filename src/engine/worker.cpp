@@ -56,10 +56,12 @@ inline void Worker::switch_to(SwitchPoint& from, SwitchPoint& to, FiberContext* 
   from.exceptions = *thread_exceptions_;
   *thread_exceptions_ = to.exceptions;
   if (next) next->worker = this;
-  port::sanitizer_before_switch(from.sanitizer, to.sanitizer, for_good, solo_);
+  if (solo_) port::sanitizer_release(this);  // fibers of a single worker take turns: decision 006
+  port::sanitizer_before_switch(from.sanitizer, to.sanitizer, for_good);
   auto* now = static_cast<Worker*>(port::weft_switch_context(&from.saved, to.saved, this));
   // Another thread may be running us now: `this` is where we left, `now` where we are.
   port::sanitizer_after_switch(from.sanitizer);
+  if (now->solo_) port::sanitizer_acquire(now);
   now->settle();
 }
 
@@ -132,6 +134,7 @@ void Worker::fiber_main(void* passed) {
   FiberContext& self = *worker.running();
   port::sanitizer_after_switch(self.sanitizer);
   port::sanitizer_acquire(self.stack.bottom);
+  if (worker.solo_) port::sanitizer_acquire(&worker);
   worker.settle();
   worker.run_tasks(self);
 }
@@ -157,6 +160,7 @@ void Worker::run_tasks(FiberContext& self) {
                               self.stack.bytes;
     if (!inherits) {
       port::sanitizer_release(self.stack.bottom);
+      port::sanitizer_release(&now->scheduler_);
       now->leave(self, Leave::Finish, next);
     }
     now->count_switch();

@@ -93,15 +93,15 @@ inline void sanitizer_adopt_thread([[maybe_unused]] SanitizerState& state, [[may
 #endif
 }
 
-/// Immediately before a switch. `ordered`: these two can never run at once, so what one did precedes what the other does. `leaving_for_good`: `from` will not run again.
+/// Immediately before a switch. `leaving_for_good`: `from` will not run again.
 inline void sanitizer_before_switch([[maybe_unused]] SanitizerState& from, [[maybe_unused]] SanitizerState& to,
-                                    [[maybe_unused]] bool leaving_for_good, [[maybe_unused]] bool ordered) {
+                                    [[maybe_unused]] bool leaving_for_good) {
 #ifdef WEFT_HAS_ASAN
   __sanitizer_start_switch_fiber(leaving_for_good ? nullptr : &from.fake_stack, to.bottom, to.size);
 #endif
 #ifdef WEFT_HAS_TSAN
   // No implied synchronization: a race that only a lucky schedule hides is reported.
-  __tsan_switch_to_fiber(to.fiber, ordered ? 0 : __tsan_switch_to_fiber_no_sync);
+  __tsan_switch_to_fiber(to.fiber, __tsan_switch_to_fiber_no_sync);
 #endif
 }
 

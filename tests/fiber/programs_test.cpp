@@ -63,14 +63,14 @@ TEST(RacingFibers, AreReportedByThreadSanitizerOnTwoWorkers) {
 TEST(RacingFibers, AreNoRaceOnOneWorkerWhereTheyNeverRunAtOnce) {
   const ProgramResult result = run_program("racing_fibers", {"1"});
   EXPECT_EQ(result.exit_code, 0) << result.output;
-  EXPECT_EQ(result.output, "200\n");
+  EXPECT_EQ(result.output, "20000\n");
 }
 
 TEST(RacingFibers, AreNotReportedWhenALockOrdersThem) {
   for (const char* workers : {"1", "2"}) {
     const ProgramResult result = run_program("racing_fibers", {workers, "ordered"});
     EXPECT_EQ(result.exit_code, 0) << result.output;
-    EXPECT_EQ(result.output, "200\n");
+    EXPECT_EQ(result.output, "20000\n");
   }
 }
 

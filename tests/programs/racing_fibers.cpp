@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <vector>
 
 #include <weft/weft.hpp>
 
@@ -21,7 +22,7 @@ int main(int count, char** arguments) {
   weft::Runtime runtime{{.workers = static_cast<unsigned>(std::atoi(arguments[1]))}};
   runtime.run([&] {
     const auto body = [&] {
-      for (int i = 0; i < 100; ++i) {
+      for (int i = 0; i < 5000; ++i) {
         if (ordered) {
           const std::lock_guard guard{lock};
           ++shared_counter;
@@ -31,9 +32,10 @@ int main(int count, char** arguments) {
         weft::yield();
       }
     };
-    auto one = weft::spawn(body);
-    auto other = weft::spawn(body);
-    weft::join_all(one, other);
+    // Four of them: which two meet first, and in what order, is up to the scheduler.
+    std::vector<weft::Fiber<void>> fibers;
+    for (int i = 0; i < 4; ++i) fibers.push_back(weft::spawn(body));
+    weft::join_all(fibers);
   });
   std::printf("%d\n", shared_counter);
 }
