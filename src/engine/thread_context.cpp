@@ -44,23 +44,28 @@ ThreadContext& take_context() {
   return *new ThreadContext{next_context_id()};
 }
 
-/// Gives the context back when its thread ends.
-struct Adoption {
-  ThreadContext* context = nullptr;
+/// Gives the context back when its thread ends. By a key, not by a thread_local object: keys come last, so that destructors
+/// of thread_local objects may still block.
+WEFT_PER_THREAD void give_back(void* adopted) {
+  auto* context = static_cast<ThreadContext*>(adopted);
+  current = nullptr;
+  const std::lock_guard guard{pool_lock};
+  context->next_free = pool;
+  pool = context;
+}
 
-  WEFT_PER_THREAD ~Adoption() {
-    if (!context) return;
-    current = nullptr;
-    const std::lock_guard guard{pool_lock};
-    context->next_free = pool;
-    pool = context;
-  }
-};
-thread_local Adoption adoption;
+pthread_key_t adoption_key() {
+  static const pthread_key_t key = [] {
+    pthread_key_t made = 0;
+    ::pthread_key_create(&made, give_back);
+    return made;
+  }();
+  return key;
+}
 
 [[gnu::noinline]] WEFT_PER_THREAD Context& adopt_thread() {
   ThreadContext& context = take_context();
-  adoption.context = &context;
+  ::pthread_setspecific(adoption_key(), &context);
   current = &context;
   return context;
 }
@@ -95,7 +100,7 @@ void become_plain_thread() noexcept {
   if (!current) return;
   // A fiber's stack goes on as it is; only its context is another kind now, under the same id.
   auto* context = new ThreadContext{current->id};
-  if (adoption.context == current) adoption.context = context;
+  ::pthread_setspecific(adoption_key(), context);
   current = context;
 }
 

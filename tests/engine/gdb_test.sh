@@ -3,6 +3,7 @@
 set -euo pipefail
 
 command -v gdb >/dev/null || exit 77
+export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0"  # which does not work under a debugger
 
 output=$(timeout 60 gdb -q -nx -batch -iex 'set debuginfod enabled off' -ex 'set confirm off' -ex 'set breakpoint pending on' \
   -ex "source $WEFT_SOURCE_DIR/tools/gdb/weft-gdb.py" -ex 'break look_here' -ex run -ex 'weft fibers' -ex 'weft stacks' \
