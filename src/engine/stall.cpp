@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <signal.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -120,8 +121,13 @@ bool follows_a_call(std::uintptr_t address) {
   Dl_info info{};
   if (::dladdr(reinterpret_cast<void*>(address), &info) == 0) return false;
   if (address < reinterpret_cast<std::uintptr_t>(info.dli_fbase) + 8) return false;
-  const auto* code = reinterpret_cast<const unsigned char*>(address);
-  return code[-5] == 0xE8 || code[-2] == 0xFF || code[-3] == 0xFF || code[-6] == 0xFF || code[-7] == 0xFF;
+  // Through the kernel: between a library's segments there may be nothing, and a word on a stack may point there.
+  unsigned char code[7] = {};
+  iovec here{code, sizeof code};
+  iovec there{reinterpret_cast<void*>(address - sizeof code), sizeof code};
+  if (::process_vm_readv(::getpid(), &here, 1, &there, 1, 0) != static_cast<ssize_t>(sizeof code)) return false;
+  const auto before = [&](int distance) { return code[7 - distance]; };
+  return before(5) == 0xE8 || before(2) == 0xFF || before(3) == 0xFF || before(6) == 0xFF || before(7) == 0xFF;
 #else
   Dl_info info{};
   return ::dladdr(reinterpret_cast<void*>(address), &info) != 0;

@@ -169,8 +169,8 @@ TEST_F(RuntimeTest, DestructorKillsWhatIsLeftAndWaitsForItsEnd) {
     };
     std::vector<Fiber<void>> late;
     {
+      Event never;  // outlives the runtime, whose end lets go of those who wait for it
       Runtime runtime{{.workers = workers, .name = "test"}};
-      Event never;
       runtime.run([&] {
         for (int i = 0; i < 20; ++i) {
           spawn([&, i] {
