@@ -17,6 +17,7 @@
 #include "engine/spin_lock.hpp"
 #include "engine/thread_context.hpp"
 #include "engine/worker.hpp"
+#include "port/sanitizer.hpp"
 
 namespace weft::detail {
 
@@ -52,6 +53,7 @@ Descriptor* Descriptor::adopt(int fd, Nature nature) {
   }
   if (!descriptor) {
     descriptor = new Descriptor;
+    port::sanitizer_release(descriptor);  // for Reactor::poll()
     const std::lock_guard guard{pool_lock};
     descriptor->next_made_ = all_made;
     all_made = descriptor;

@@ -16,6 +16,7 @@
 
 #include "engine/descriptor.hpp"
 #include "engine/spin_lock.hpp"
+#include "port/sanitizer.hpp"
 
 namespace weft::detail {
 
@@ -115,6 +116,7 @@ void Reactor::poll(Deadline deadline) noexcept {
     const std::uint64_t data = events[i].data.u64;
     if (data == 0) continue;  // wake()
     auto* descriptor = reinterpret_cast<Descriptor*>(data & ((std::uint64_t{1} << kGenerationShift) - 1));
+    port::sanitizer_acquire(descriptor);  // it was made before it was added, as the kernel sees to
     descriptor->on_events(static_cast<std::uint16_t>(data >> kGenerationShift), events[i].events);
   }
 }

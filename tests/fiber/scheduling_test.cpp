@@ -167,7 +167,6 @@ TEST_F(Scheduling, OneWorkerIsDeterministic) {
     std::vector<int> order;
     runtime.run([&] {
       Lock lock;
-      Event event;
       Semaphore semaphore{1};
       std::vector<Fiber<void>> fibers;
       for (int i = 0; i < 12; ++i) {
