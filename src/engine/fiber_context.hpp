@@ -33,6 +33,9 @@ class FiberContext final : public Context, public SwitchPoint {
 
   std::atomic<Task*> task;  // null once it has ended; read by whoever walks all stacks
   Worker* worker = nullptr;  // where it runs, or ran last
+  /// Its registers are saved. A fiber that is about to wait can be woken, and taken by another worker, before it has left
+  /// its own: the other waits for this (as Linux's try_to_wake_up() does for on_cpu).
+  std::atomic<bool> resting{false};
   Stack stack;
   char label[32] = {};  // the beginning of its name, for reports from outside; empty: unnamed
 };

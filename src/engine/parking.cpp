@@ -13,6 +13,8 @@
 #include "engine/thread_context.hpp"
 #include "engine/timer_heap.hpp"
 #include "engine/worker.hpp"
+#include "port/processor.hpp"
+#include "port/sanitizer.hpp"
 
 namespace weft::detail {
 
@@ -21,45 +23,29 @@ namespace {
 FiberContext& as_fiber(Context& context) { return static_cast<FiberContext&>(context); }
 ThreadContext& as_thread(Context& context) { return static_cast<ThreadContext&>(context); }
 
-/// Decides the wait of `epoch` unless that is done. A parked fiber is settled at once: it can only run again when its
-/// claimer schedules it. A thread, or a fiber that has not parked yet, might return by itself, so it stays Claimed,
-/// and waits, until the claimer has let go of the object.
-bool claim_context(Context& context, std::uint64_t epoch, Outcome outcome, bool& was_parked) noexcept {
-  if (context.process != this_process()) return false;  // its thread did not come along through fork()
-  std::uint64_t seen = context.waiter.load(std::memory_order_relaxed);
-  for (;;) {
-    const std::uint64_t state = word::state(seen);
-    if (word::epoch(seen) != epoch || (state != word::kArmed && state != word::kParked)) return false;
-    was_parked = state == word::kParked;
-    const bool at_once = was_parked && context.is_fiber();
-    const std::uint64_t decided =
-        epoch | std::uint64_t{outcome} << word::kOutcomeShift | (at_once ? word::kSettled : word::kClaimed);
-    // Acquire: what a parked fiber saved is ours to resume. Release: it sees what the claimer did before.
-    if (context.waiter.compare_exchange_weak(seen, decided, std::memory_order_acq_rel, std::memory_order_relaxed)) {
-      return true;
-    }
-  }
+bool is_undecided(std::uint64_t seen) noexcept {
+  return word::state(seen) == word::kArmed || word::state(seen) == word::kParked;
+}
+
+/// Decides the undecided wait that `seen` tells of; on failure `seen` is what the word has become. A fiber is settled at
+/// once: it runs again when its claimer has scheduled it, not before, though it may still be on its way to rest. A thread
+/// that has not fallen asleep returns by itself, so it stays Claimed, and waits, until the claimer lets go of the object.
+bool try_decide(Context& context, std::uint64_t& seen, Outcome outcome) noexcept {
+  const std::uint64_t decided = word::epoch(seen) | std::uint64_t{outcome} << word::kOutcomeShift |
+                                (context.is_fiber() ? word::kSettled : word::kClaimed);
+  // Release: it sees what the claimer did before.
+  return context.waiter.compare_exchange_weak(seen, decided, std::memory_order_acq_rel, std::memory_order_relaxed);
 }
 
 void deliver_context(Context& context, bool was_parked) noexcept {
-  if (context.is_fiber() && was_parked) {
+  if (context.is_fiber()) {
     Task& task = *as_fiber(context).task.load(std::memory_order_relaxed);
     task.scheduler().schedule(task);
     return;
   }
   // Release: the claimer's last touch of the object. Nobody else changes a claimed word.
   context.waiter.store(context.waiter.load(std::memory_order_relaxed) & ~word::kStateMask, std::memory_order_release);
-  if (!context.is_fiber() && was_parked) as_thread(context).wake();
-}
-
-Outcome settled_outcome(Context& self) noexcept {
-  Backoff backoff;
-  std::uint64_t seen = self.waiter.load(std::memory_order_acquire);
-  while (word::state(seen) != word::kSettled) {
-    backoff.pause();
-    seen = self.waiter.load(std::memory_order_acquire);
-  }
-  return word::outcome(seen);
+  if (was_parked) as_thread(context).wake();
 }
 
 /// The context's own decision before it parks. False: somebody else's came first.
@@ -72,8 +58,10 @@ bool settle_armed(Context& self, Outcome outcome) noexcept {
   return false;
 }
 
-bool still_armed(const Context& self) noexcept {
-  return word::state(self.waiter.load(std::memory_order_relaxed)) == word::kArmed;
+Outcome park_fiber(FiberContext& self) noexcept {
+  // Decided already or not, it comes back through a run queue: whoever decides schedules it.
+  self.worker->park(self);
+  return word::outcome(self.waiter.load(std::memory_order_acquire));
 }
 
 [[gnu::noinline]] Outcome park_fiber_until(FiberContext& self, Deadline deadline) noexcept {
@@ -82,27 +70,22 @@ bool still_armed(const Context& self) noexcept {
   timer.entry.context = &self;
   timer.entry.epoch = word::epoch(self.waiter.load(std::memory_order_relaxed));
   self.worker->timers().add(timer, deadline.nanoseconds());
-  if (still_armed(self)) self.worker->park(self);
-  const Outcome outcome = settled_outcome(self);
+  const Outcome outcome = park_fiber(self);
   TimerHeap::remove(timer);
   return outcome;
 }
 
-Outcome park_fiber(FiberContext& self, Deadline deadline) noexcept {
-  if (!deadline.is_never()) return park_fiber_until(self, deadline);
-  if (still_armed(self)) self.worker->park(self);
-  return settled_outcome(self);
+// As std::uncaught_exceptions(); on a fiber, without the calls that it takes to find them.
+WEFT_PER_THREAD bool unwinding(const Context& self) noexcept {
+  if (!self.is_fiber()) return std::uncaught_exceptions() != 0;
+  return static_cast<const FiberContext&>(self).worker->exceptions_in_flight().uncaught != 0;
 }
 
 }  // namespace
 
 void Backoff::pause() noexcept {
   if (++rounds_ <= 64) {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("isb" ::: "memory");
-#endif
+    port::processor_pause();
   } else {
     ::sched_yield();
   }
@@ -110,7 +93,7 @@ void Backoff::pause() noexcept {
 
 bool arm(Context& self, Entry& entry, Cancellable cancellable) noexcept {
   // Nothing throws Cancelled while another exception unwinds: that would end the program.
-  const bool may_cancel = cancellable == Cancellable::Yes && std::uncaught_exceptions() == 0;
+  const bool may_cancel = cancellable == Cancellable::Yes && !unwinding(self);
   if (may_cancel && self.cancel_requested()) return false;
   const std::uint64_t before = self.waiter.load(std::memory_order_relaxed);
   entry.context = &self;
@@ -122,7 +105,14 @@ bool arm(Context& self, Entry& entry, Cancellable cancellable) noexcept {
 }
 
 bool claim(Entry& entry, Outcome outcome) noexcept {
-  return claim_context(*entry.context, entry.epoch, outcome, entry.was_parked);
+  Context& context = *entry.context;
+  if (context.process != this_process()) return false;  // its thread did not come along through fork()
+  std::uint64_t seen = context.waiter.load(std::memory_order_relaxed);
+  while (word::epoch(seen) == entry.epoch && is_undecided(seen)) {
+    entry.was_parked = word::state(seen) == word::kParked;
+    if (try_decide(context, seen, outcome)) return true;
+  }
+  return false;
 }
 
 void deliver(Entry& entry) noexcept { deliver_context(*entry.context, entry.was_parked); }
@@ -141,8 +131,9 @@ Outcome park(Context& self, WaitKind kind, const void* object, Deadline deadline
   if (killed_before_park(self)) return kCancelled;
   self.wait_object.store(object, std::memory_order_relaxed);
   self.wait_kind.store(kind, std::memory_order_relaxed);
-  const Outcome outcome =
-      self.is_fiber() ? park_fiber(as_fiber(self), deadline) : as_thread(self).park(deadline);
+  const Outcome outcome = !self.is_fiber()      ? as_thread(self).park(deadline)
+                          : deadline.is_never() ? park_fiber(as_fiber(self))
+                                                : park_fiber_until(as_fiber(self), deadline);
   self.wait_kind.store(WaitKind::None, std::memory_order_relaxed);
   return outcome;
 }
@@ -152,13 +143,9 @@ void request_cancel(Context& context) noexcept {
   context.cancel.store(true, std::memory_order_seq_cst);
   // The load must not be older than a park that missed the flag: a read-modify-write reads the newest.
   std::uint64_t seen = context.waiter.fetch_or(0, std::memory_order_seq_cst);
-  for (;;) {
-    const std::uint64_t state = word::state(seen);
-    if ((state != word::kArmed && state != word::kParked) || (seen & word::kShielded)) return;
-    const bool was_parked = state == word::kParked;
-    const std::uint64_t decided = word::epoch(seen) | std::uint64_t{kCancelled} << word::kOutcomeShift |
-                                  (was_parked && context.is_fiber() ? word::kSettled : word::kClaimed);
-    if (context.waiter.compare_exchange_weak(seen, decided, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+  while (is_undecided(seen) && !(seen & word::kShielded)) {
+    const bool was_parked = word::state(seen) == word::kParked;
+    if (try_decide(context, seen, kCancelled)) {
       deliver_context(context, was_parked);
       return;
     }

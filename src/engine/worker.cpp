@@ -3,12 +3,14 @@
 #include "engine/worker.hpp"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #include "engine/monitor.hpp"
 #include "engine/overflow.hpp"
@@ -17,6 +19,7 @@
 #include "engine/thread_context.hpp"
 #include "port/context_switch.hpp"
 #include "port/futex.hpp"
+#include "port/processor.hpp"
 
 namespace weft::detail {
 
@@ -55,7 +58,10 @@ inline void Worker::switch_to(SwitchPoint& from, SwitchPoint& to, FiberContext* 
   *current_slot_ = next ? static_cast<Context*>(next) : thread_context_;
   from.exceptions = *thread_exceptions_;
   *thread_exceptions_ = to.exceptions;
-  if (next) next->worker = this;
+  if (next) {
+    next->worker = this;
+    next->resting.store(false, std::memory_order_relaxed);
+  }
   if (solo_) port::sanitizer_release(this);  // fibers of a single worker take turns: decision 006
   port::sanitizer_before_switch(from.sanitizer, to.sanitizer, for_good);
   auto* now = static_cast<Worker*>(port::weft_switch_context(&from.saved, to.saved, this));
@@ -66,15 +72,17 @@ inline void Worker::switch_to(SwitchPoint& from, SwitchPoint& to, FiberContext* 
 }
 
 void Worker::leave(FiberContext& self, Leave how, Task* next) {
-  FiberContext* to = nullptr;
-  while (next && !(to = ready_to_run(*next))) next = next_task();
   leaving_ = &self;
   leaving_how_ = how;
-  if (to) {
+  FiberContext* to = next ? fiber_of(*next) : nullptr;
+  if (to && to->resting.load(std::memory_order_acquire)) [[likely]] {
     switch_to(self, *to, to, how == Leave::Finish);
-  } else {
-    switch_to(self, own_stack_, nullptr, how == Leave::Finish);
+    return;
   }
+  // The successor is still leaving another worker. Waiting for it here could be for ever: that worker's successor may be
+  // `self`. loop() waits, when `self` rests.
+  set_aside_ = to ? next : nullptr;
+  switch_to(self, own_stack_, nullptr, how == Leave::Finish);
 }
 
 inline void Worker::settle() noexcept {
@@ -82,25 +90,18 @@ inline void Worker::settle() noexcept {
   switch (leaving_how_) {
     case Leave::Nothing:
       return;
-    case Leave::Yield:
+    case Leave::Yield: {
       leaving_how_ = Leave::Nothing;
-      push(*left->task.load(std::memory_order_relaxed));
-      return;
-    case Leave::Park: {
-      leaving_how_ = Leave::Nothing;
-      // Read before it can run again: after the exchange below it may already be running elsewhere.
       Task* task = left->task.load(std::memory_order_relaxed);
-      std::uint64_t seen = left->waiter.load(std::memory_order_relaxed);
-      while (word::state(seen) == word::kArmed) {
-        // Release: whoever claims it parked finds its registers saved. From here on it may run elsewhere, and end.
-        if (left->waiter.compare_exchange_weak(seen, (seen & ~word::kStateMask) | word::kParked,
-                                               std::memory_order_release, std::memory_order_relaxed)) {
-          return;
-        }
-      }
-      push(*task);  // claimed while it was leaving
+      left->resting.store(true, std::memory_order_release);
+      push(*task);
       return;
     }
+    case Leave::Park:
+      leaving_how_ = Leave::Nothing;
+      // Release: whoever takes it from a queue finds its registers saved. From here on it may run elsewhere, and end.
+      left->resting.store(true, std::memory_order_release);
+      return;
     case Leave::Finish: {
       leaving_how_ = Leave::Nothing;
       const Stack stack = left->stack;
@@ -122,8 +123,15 @@ void Worker::yield(FiberContext& self) {
   }
 }
 
+// Between its arming and its rest a fiber may have been taken by another worker, which waits for it: nothing here may take
+// long. What has to be looked at from time to time is left to loop().
 void Worker::park(FiberContext& self) {
-  leave(self, Leave::Park, next_task());
+  const bool look_around = --until_check_ == 0;
+  if (look_around) {
+    until_check_ = kCheckEvery;
+    call_attention();
+  }
+  leave(self, Leave::Park, attention_.load(std::memory_order_relaxed) ? nullptr : pop());
   port::sanitizer_acquire(self.task.load(std::memory_order_relaxed));
 }
 
@@ -173,7 +181,7 @@ void Worker::run_tasks(FiberContext& self) {
 }
 
 // Null: there is no stack for it; that is its failure, and it has ended.
-FiberContext* Worker::ready_to_run(Task& task) noexcept {
+FiberContext* Worker::fiber_of(Task& task) noexcept {
   if (!is_fresh(task)) return task.fiber();
   try {
     return &bind(task);
@@ -192,6 +200,7 @@ FiberContext& Worker::bind(Task& task) {
     const port::UnseenWrites unseen;
     fiber->saved = port::make_context(place, &Worker::fiber_main);
   }
+  fiber->resting.store(true, std::memory_order_relaxed);
   port::sanitizer_begin(fiber->sanitizer, stack.bottom + port::page_bytes(), stack.bytes - port::page_bytes());
   return *fiber;
 }
@@ -319,8 +328,12 @@ void Worker::loop(const Task* until) {
   until_ = until;
 
   while (Task* task = find_work(until)) {
-    FiberContext* to = ready_to_run(*task);
+    FiberContext* to = fiber_of(*task);
     if (!to) continue;
+    if (!comes_to_rest(*to)) {
+      push(*task);  // its former worker is held up, by the kernel most likely; others need not wait for it
+      continue;
+    }
     leaving_how_ = Leave::Nothing;
     switch_to(own_stack_, *to, to, false);
   }
@@ -331,20 +344,34 @@ void Worker::loop(const Task* until) {
   this_worker = nullptr;
 }
 
+// Nanoseconds away, normally.
+bool Worker::comes_to_rest(const FiberContext& fiber) noexcept {
+  constexpr int kPatience = 100;
+  for (int i = 0; i < kPatience; ++i) {
+    if (fiber.resting.load(std::memory_order_acquire)) return true;
+    port::processor_pause();
+  }
+  ::sched_yield();
+  return fiber.resting.load(std::memory_order_acquire);
+}
+
 bool Worker::must_return(const Task* until) const noexcept { return until ? until->done() : scheduler_.stopping(); }
 
 Task* Worker::find_work(const Task* until) {
+  if (set_aside_) return std::exchange(set_aside_, nullptr);
   IdleSet& idle = scheduler_.idle();
   bool searching = false;  // counted in the idle set
   Task* task = nullptr;
   for (;;) {
-    if (attention_.load(std::memory_order_relaxed)) {
+    const bool look_around = attention_.load(std::memory_order_relaxed);
+    if (look_around) {
       attention_.store(false, std::memory_order_relaxed);
       check_outside();
     }
     if (until && until->done()) break;
     fire_timers();
-    task = migrate_always_ ? nullptr : pop();
+    if (look_around) task = take_injected();  // before its own: a full ring must not keep others waiting
+    if (!task && !migrate_always_) task = pop();
     if (!task) task = take_injected();
     if (!task && scheduler_.workers().size() > 1) {
       // Half of the workers searching is enough: more would only contend for the same rings.

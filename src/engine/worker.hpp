@@ -50,6 +50,8 @@ class Worker {
   const RunRing& ring() const noexcept { return ring_; }
   [[nodiscard]] FiberContext* running() const noexcept { return running_.load(std::memory_order_relaxed); }
   [[nodiscard]] int thread_id() const noexcept { return thread_id_.load(std::memory_order_relaxed); }
+  /// Of the fiber that runs here.
+  [[nodiscard]] const EhGlobals& exceptions_in_flight() const noexcept { return *thread_exceptions_; }
   [[nodiscard]] std::uint64_t switches() const noexcept { return switches_.load(std::memory_order_relaxed); }
 
   // Tasks started and ended here: two counters with one writer each instead of one that all workers would share.
@@ -81,7 +83,8 @@ class Worker {
   [[nodiscard]] Task* pop_beyond_ring() noexcept;
   Task* next_task() noexcept;
   Task* next_task_with_checks() noexcept;
-  FiberContext* ready_to_run(Task& task) noexcept;
+  FiberContext* fiber_of(Task& task) noexcept;
+  [[nodiscard]] static bool comes_to_rest(const FiberContext& fiber) noexcept;
   FiberContext& bind(Task& task);
   Stack take_stack(std::size_t bytes);
   void keep_stack(Stack stack) noexcept;
@@ -109,6 +112,7 @@ class Worker {
   EhGlobals* thread_exceptions_ = nullptr;
   FiberContext* leaving_ = nullptr;
   Leave leaving_how_ = Leave::Nothing;
+  Task* set_aside_ = nullptr;  // taken from a queue, for loop() to run next
   unsigned until_check_ = kCheckEvery;
   std::atomic<bool> attention_{false};
   std::atomic<std::uint64_t> switches_{0};

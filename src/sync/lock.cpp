@@ -4,6 +4,8 @@
 
 #include <weft/base/error.hpp>
 
+#include "port/processor.hpp"
+
 namespace weft {
 
 using detail::Cancellable;
@@ -21,14 +23,6 @@ constexpr Outcome kHandedOver = 3;                 // woken as the holder
 struct Passed {
   std::int64_t since = 0;
 };
-
-void pause_processor() noexcept {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("isb" ::: "memory");
-#endif
-}
 
 }  // namespace
 
@@ -58,7 +52,7 @@ bool Lock::take(std::uint64_t mine, std::uint64_t clearing) noexcept {
 // microseconds in all, less than going to sleep costs. Fibers never spin: the holder may need their worker.
 bool Lock::spin(std::uint64_t mine, std::uint64_t clearing) noexcept {
   for (int look = 0; look < 10; ++look) {
-    for (int i = 0; i < 20; ++i) pause_processor();
+    for (int i = 0; i < 20; ++i) port::processor_pause();
     if (take(mine, clearing)) return true;
   }
   return false;

@@ -9,7 +9,7 @@ Works on a stopped process. On a core file, whose registers cannot be set, stack
 
 import gdb
 
-STATES = {0: "runnable", 1: "about to wait", 2: "waits", 3: "being woken"}
+STATES = {0: "runnable", 1: "waits"}  # of a fiber that does not run (weft/detail/context.hpp)
 WAITS = ["", "sleep", "Lock", "Event", "Condition", "Semaphore", "Queue", "join", "to read", "to write", "helper thread"]
 
 
@@ -58,7 +58,7 @@ def describe(fiber, running):
     word = int(held(fiber["waiter"]))
     state = STATES.get(word & 7, "?")
     kind = int(held(fiber["wait_kind"]))
-    if word & 7 in (1, 2) and 0 < kind < len(WAITS):
+    if word & 7 == 1 and 0 < kind < len(WAITS):
         wanted = int(held(fiber["wait_object"]))
         state += " for " + WAITS[kind] if kind != 1 else ": sleep"
         if wanted:

@@ -26,9 +26,12 @@ inline constexpr Outcome kCancelled = 0xFFFE;
 ///
 ///   state     meaning                                          leaves by
 ///   Settled   no wait, or a wait whose end is known            arm(), by its own context, with a plain store
-///   Armed     the context has begun to wait, still running     Parked (its own switch or futex call), Claimed (anyone)
-///   Parked    the context sleeps                               fiber: Settled, thread: Claimed (anyone)
+///   Armed     the context has begun to wait                    fiber: Settled, thread: Claimed (anyone); Parked
+///   Parked    the thread sleeps (its own futex call)           Claimed (anyone)
 ///   Claimed   decided; the claimer has not let go yet          Settled, by the claimer's deliver()
+///
+/// A fiber that waits runs again only through a run queue, where deliver() puts it: that is the claimer's letting go, and
+/// no state need tell whether it rests already (FiberContext::resting does, to whoever takes it from the queue).
 ///
 /// The epoch counts waits: a claim carries the epoch it was meant for and fails against any other.
 namespace word {
@@ -83,7 +86,7 @@ struct Entry {
   std::uint64_t epoch = 0;
   Outcome index = kFired;
   bool linked = false;
-  bool was_parked = false;      // set by claim(), read by deliver()
+  bool was_parked = false;      // set by claim(), read by deliver(): a thread must be woken
   std::uint32_t tag = 0;        // meaning belongs to the object
   void* payload = nullptr;      // meaning belongs to the object
 };
