@@ -16,8 +16,12 @@ namespace weft::detail {
 
 namespace {
 
+using Activity = Scheduler::Activity;
+
+// Each look costs a busy core some microseconds. A worker that gets stuck is found after the slower tick, twice that at worst.
 constexpr std::int64_t kTick = 1'000'000;
-constexpr std::int64_t kLongestTick = 100'000'000;
+constexpr std::int64_t kTickWhileSwitching = 5'000'000;
+constexpr std::int64_t kTickWhileAsleep = 100'000'000;
 constexpr int kQuietTicksBeforeSleep = 16;
 
 struct Monitor {
@@ -32,18 +36,18 @@ Monitor& monitor() {
   return instance;
 }
 
-bool watch_all() {
+Activity watch_all() {
   Monitor& m = monitor();
   std::vector<Stall> stalls;
-  bool active = false;
+  Activity activity = Activity::Asleep;
   {
     const std::lock_guard guard{m.lock};
     const std::int64_t now = Deadline::now_nanoseconds();
-    for (Scheduler* scheduler : m.schedulers) active |= scheduler->watch(now, stalls);
+    for (Scheduler* scheduler : m.schedulers) activity = std::max(activity, scheduler->watch(now, stalls));
   }
   // Without the lock: naming a place takes the dynamic linker's lock, under which another thread may make a runtime.
   for (const Stall& stall : stalls) report(stall);
-  return active;
+  return activity;
 }
 
 void run() {
@@ -52,17 +56,17 @@ void run() {
   int quiet = 0;
   for (;;) {
     port::futex_wait(port::futex_word(m.asleep), 0, Deadline::after(Duration{tick}));
-    if (watch_all()) {
+    if (const Activity activity = watch_all(); activity != Activity::Asleep) {
       quiet = 0;
-      tick = kTick;
+      tick = activity == Activity::Stuck ? kTick : std::min(tick * 2, kTickWhileSwitching);
       continue;
     }
-    tick = std::min(tick * 2, kLongestTick);
+    tick = std::min(tick * 2, kTickWhileAsleep);
     if (++quiet < kQuietTicksBeforeSleep) continue;
     // A worker that wakes between the check above and this store is noticed one tick late: look once more.
     m.asleep.store(1, std::memory_order_seq_cst);
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (watch_all()) {
+    if (watch_all() != Activity::Asleep) {
       m.asleep.store(0, std::memory_order_relaxed);
     } else {
       while (m.asleep.load(std::memory_order_acquire) == 1) port::futex_wait(port::futex_word(m.asleep), 1, {});

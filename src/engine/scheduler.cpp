@@ -213,8 +213,8 @@ bool Scheduler::drive(const Task& task) {
 
 // ---- the monitor's view ----------------------------------------------------------------------------------------------
 
-bool Scheduler::watch(std::int64_t now, std::vector<Stall>& stalls) noexcept {
-  bool active = false;
+Scheduler::Activity Scheduler::watch(std::int64_t now, std::vector<Stall>& stalls) noexcept {
+  Activity activity = Activity::Asleep;
   const std::int64_t passed = std::min(now - std::exchange(last_watch_, now), kMostPerTick);
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     if (workers_[i]->thread_id() == 0 || workers_[i]->asleep.load(std::memory_order_relaxed)) {
@@ -222,17 +222,17 @@ bool Scheduler::watch(std::int64_t now, std::vector<Stall>& stalls) noexcept {
       workers_[i]->stuck.store(false, std::memory_order_relaxed);
       continue;
     }
-    active = true;
-    watch_worker(*workers_[i], watched_[i], now, passed, stalls);
+    const bool stuck = watch_worker(*workers_[i], watched_[i], now, passed, stalls);
+    activity = std::max(activity, stuck ? Activity::Stuck : Activity::Switching);
   }
   if (now - last_trim_ >= kTrimEvery) {
     last_trim_ = now;
     for_each_pool([](StackPool& pool) { pool.trim(); });
   }
-  return active;
+  return activity;
 }
 
-void Scheduler::watch_worker(Worker& worker, Watched& seen, std::int64_t now, std::int64_t passed,
+bool Scheduler::watch_worker(Worker& worker, Watched& seen, std::int64_t now, std::int64_t passed,
                              std::vector<Stall>& stalls) noexcept {
   // Timers and sockets of workers that switch without a pause are looked at once a tick at least.
   const bool unattended = poll_seat() < 0;
@@ -243,7 +243,7 @@ void Scheduler::watch_worker(Worker& worker, Watched& seen, std::int64_t now, st
     seen = {switches, 0, true, false};
     worker.stuck.store(false, std::memory_order_relaxed);
     if (worker.ring().size() >= 2 && idle_.perhaps_sleeping()) wake_one();  // the hot path's hint may have missed it
-    return;
+    return false;
   }
   // It has run one fiber for a tick. Others may take what waits behind it, its timers, and its seat before the reactor.
   worker.stuck.store(true, std::memory_order_relaxed);
@@ -253,6 +253,7 @@ void Scheduler::watch_worker(Worker& worker, Watched& seen, std::int64_t now, st
     seen.reported = true;
     if (std::optional<Stall> stall = look_at_stall(worker, seen.stuck)) stalls.push_back(*std::move(stall));
   }
+  return true;
 }
 
 // ---- the default one -------------------------------------------------------------------------------------------------

@@ -74,8 +74,10 @@ class Scheduler {
   void leave_poll_seat() noexcept { poll_seat_.store(-1, std::memory_order_release); }
   [[nodiscard]] int poll_seat() const noexcept { return poll_seat_.load(std::memory_order_relaxed); }
 
-  /// Monitor's tick. True: some worker was awake.
-  bool watch(std::int64_t now, std::vector<Stall>& stalls) noexcept;
+  /// What the monitor finds: all workers sleep; those that do not, switch; some worker has not switched since last time.
+  enum class Activity : std::uint8_t { Asleep, Switching, Stuck };
+  /// Monitor's tick.
+  Activity watch(std::int64_t now, std::vector<Stall>& stalls) noexcept;
 
   template <class Visit>
   void for_each_pool(Visit visit) {
@@ -95,7 +97,7 @@ class Scheduler {
   void end() noexcept;
   void cancel_all() noexcept;
   void drive_here_or_beside(const Task* until);
-  void watch_worker(Worker& worker, Watched& seen, std::int64_t now, std::int64_t passed, std::vector<Stall>& stalls) noexcept;
+  bool watch_worker(Worker& worker, Watched& seen, std::int64_t now, std::int64_t passed, std::vector<Stall>& stalls) noexcept;
 
   const Settings settings_;
   Reactor& reactor_;
