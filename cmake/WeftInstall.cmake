@@ -25,5 +25,9 @@ install(FILES "${PROJECT_BINARY_DIR}/generated/weftConfig.cmake"
 # The prefix is known only when installing, so weft.pc is written relative to its own place.
 file(RELATIVE_PATH weft_pc_prefix "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 string(REGEX REPLACE "/$" "" weft_pc_prefix "${weft_pc_prefix}")
+set(weft_pc_libs "")
+if(WEFT_BOOST_CONTEXT)
+  set(weft_pc_libs " -lboost_context")
+endif()
 configure_file("${PROJECT_SOURCE_DIR}/cmake/weft.pc.in" "${PROJECT_BINARY_DIR}/generated/weft.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/generated/weft.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

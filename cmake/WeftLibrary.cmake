@@ -1,5 +1,5 @@
 # The library: position-independent objects compiled once, archived as libweft.a and linked as libweft.so.
-# It links nothing but libc, libstdc++ and pthread.
+# It links nothing but libc, libstdc++ and pthread; Boost.Context where there is no context switch of our own.
 
 find_package(Threads REQUIRED)
 
@@ -19,6 +19,13 @@ target_include_directories(weft_objects
 # reserve, so dlopen still works). no-semantic-interposition: calls within libweft.so may be inlined.
 target_compile_options(weft_objects PRIVATE -ftls-model=initial-exec -fno-semantic-interposition)
 target_link_libraries(weft_objects PUBLIC Threads::Threads PRIVATE weft_warnings)
+set(weft_links Threads::Threads)
+if(WEFT_BOOST_CONTEXT)
+  find_package(Boost 1.81 REQUIRED COMPONENTS context)
+  list(APPEND weft_links Boost::context)
+  target_compile_definitions(weft_objects PRIVATE WEFT_BOOST_CONTEXT)
+  target_link_libraries(weft_objects PRIVATE Boost::context)
+endif()
 
 # Full debug information in one file: its types are all that the debugger script needs (tools/gdb/weft-gdb.py).
 set_source_files_properties("${PROJECT_SOURCE_DIR}/src/engine/scheduler.cpp" PROPERTIES COMPILE_OPTIONS -g)
@@ -45,6 +52,6 @@ foreach(kind STATIC SHARED)
   target_include_directories(${name} PUBLIC
     "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>" "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
   target_compile_features(${name} PUBLIC cxx_std_20)
-  target_link_libraries(${name} PUBLIC Threads::Threads)
+  target_link_libraries(${name} PUBLIC ${weft_links})
 endforeach()
 set_target_properties(weft_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})

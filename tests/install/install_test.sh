@@ -33,6 +33,10 @@ g++ -std=c++20 consumer/main.cpp -o by_pkg_config "${flags[@]}"
 libdir=$(pkg-config --variable=libdir weft)
 expect_42 env LD_LIBRARY_PATH="$libdir" ./by_pkg_config
 
+# What the README shows is a program.
+sed -n '/^```cpp$/,/^```$/p' "$WEFT_SOURCE_DIR/README.md" | sed '/^```/d' >readme.cpp
+g++ -std=c++20 -Wall -Wextra -Werror readme.cpp -o readme "${flags[@]}"
+
 # The installed package moved elsewhere still works, and the program starts from there.
 mv "$prefix" "$scratch/moved"
 PKG_CONFIG_PATH=${PKG_CONFIG_PATH/"$prefix"/"$scratch/moved"}

@@ -67,7 +67,7 @@ def describe(fiber, running):
 
 
 def saved_frame(fiber):
-    """Instruction, stack and frame pointer where the fiber will go on: the layout is in src/port/context_switch.cpp."""
+    """Instruction, stack and frame pointer where the fiber will go on: the layout is in src/port/context_switch_x86_64.cpp."""
     saved = int(fiber["saved"])
 
     def word(at):

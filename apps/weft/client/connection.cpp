@@ -58,6 +58,10 @@ void ServerConnection::greet(const Endpoint& server, const std::string& token) {
   }
   const Welcome* welcome = std::get_if<Welcome>(&response);
   if (!welcome) throw BadMessage("the server did not greet");
+  if (welcome->version < 1 || welcome->version > kProtocolVersion) {
+    throw BadMessage(fmt::format("the server wants version {} of the protocol, this client speaks up to {}",
+                                 welcome->version, kProtocolVersion));
+  }
   if (welcome->chunk_bytes != kChunkBytes) {
     throw BadMessage(fmt::format("the server wants chunks of {} bytes, this client knows only {}",
                                  welcome->chunk_bytes, kChunkBytes));
