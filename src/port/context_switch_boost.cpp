@@ -30,6 +30,7 @@ void* arrive(transfer_t from) {
 
 void begin(transfer_t maker) {
   auto* const entry = reinterpret_cast<void (*)(void*)>(maker.data);
+  reset_floating_point();  // what the maker has set is the maker's
   // Back to make_context(); what comes next is the first switch to here.
   entry(arrive(jump_fcontext(maker.fctx, nullptr)));
   __builtin_trap();

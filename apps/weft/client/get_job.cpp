@@ -18,18 +18,12 @@ GetJob::GetJob(const Endpoint& server_endpoint, const ClientOptions& client_opti
 
 void GetJob::run(const std::vector<std::string>& names, const std::string& as) {
   Retry retry(options, has_connected);
-  std::vector<std::string> rest = names;
   while (true) {
     try {
-      find_files(rest, as);
+      find_files(names, as);
       break;
     } catch (const std::exception& failure) {
-      // Once files are on their way, what a listing found must not be found again.
-      const bool may_retry = workers_.empty() && retry.wait_after(failure, server, report, stopped);
-      if (!may_retry) {
-        report.give_up(exit_code_of(failure), fmt::format("{}: {}", server.server(), failure.what()));
-        break;
-      }
+      if (!retry.wait_after(failure, server, report, stopped)) break;
     }
   }
   work.finish_adding();
@@ -46,7 +40,8 @@ void GetJob::find_files(const std::vector<std::string>& names, const std::string
   ServerConnection connection(server, options, &sockets);
   has_connected.store(true);
   if (!connection.welcome().may_read) throw SaidBye({Code::Denied, "the token does not allow downloads"});
-  for (const std::string& name : names) {
+  for (; names_found_ < names.size(); ++names_found_) {
+    const std::string& name = names[names_found_];
     const std::string local = !as.empty() ? as : std::string(split_name(name).leaf);
     try {
       find(connection, name, local);
@@ -60,6 +55,7 @@ void GetJob::find_files(const std::vector<std::string>& names, const std::string
 // A listing tells files from folders: of a folder it has the contents, of a file the server says what it is.
 void GetJob::find(ServerConnection& connection, const std::string& name, const std::string& local) {
   const auto found = [&](const Entry& entry) {
+    if (!found_.insert(join_names(name, entry.name)).second) return;
     if (const auto complaint = name_complaint(entry.name)) {
       report.file_failed(entry.name, Code::BadName, "its name " + *complaint);
       return;

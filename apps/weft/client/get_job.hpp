@@ -3,6 +3,7 @@
 #include <atomic>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "base/endpoint.hpp"
@@ -55,6 +56,9 @@ class GetJob {
   void add(GetItem item);
 
   std::vector<Fiber<void>> workers_;
+  // A listing that was cut is asked for again.
+  std::size_t names_found_ = 0;
+  std::unordered_set<std::string> found_;
 };
 
 /// `weft get`, after its command line: chooses the destination as cp does.

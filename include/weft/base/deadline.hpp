@@ -35,12 +35,17 @@ class Deadline {
       const std::int64_t ns = to_nanoseconds(point.time_since_epoch());
       return Deadline{ns < 0 ? 0 : ns};
     } else {
-      return after(point - AnyClock::now());
+      // Roughly first: points of coarse clocks reach farther than nanoseconds can count.
+      using Rough = std::chrono::duration<double, std::nano>;
+      const auto now = AnyClock::now();
+      const Rough left = Rough{point.time_since_epoch()} - Rough{now.time_since_epoch()};
+      constexpr Rough kExact{1e18};  // 31 years
+      return left > kExact || left < -kExact ? after(left) : after(point - now);
     }
   }
 
-  /// Steady-clock nanoseconds; the largest value stands for never.
-  [[nodiscard]] static constexpr Deadline from_nanoseconds(std::int64_t ns) { return Deadline{ns}; }
+  /// Steady-clock nanoseconds; the largest value stands for never, one below zero for already.
+  [[nodiscard]] static constexpr Deadline from_nanoseconds(std::int64_t ns) { return Deadline{ns < 0 ? 0 : ns}; }
   [[nodiscard]] constexpr std::int64_t nanoseconds() const { return ns_; }
 
   [[nodiscard]] constexpr bool is_never() const { return ns_ == kNever; }

@@ -14,7 +14,8 @@ class UniqueFunction;
 
 /// A callable held by one owner: what std::function is, for callables that can only be moved.
 ///
-/// Semantics:     after std::move_only_function (C++23); calling an empty one throws std::bad_function_call.
+/// Semantics:     after std::move_only_function (C++23); calling an empty one throws std::bad_function_call. Made of a null pointer it is
+///                empty.
 /// Thread-safety: distinct objects may be used at once; one object as its callable allows.
 /// Cost:          callables of up to four pointers that move without throwing are stored in place, others on the heap.
 template <class R, class... Args>
@@ -27,6 +28,9 @@ class UniqueFunction<R(Args...)> {
     requires(!std::is_same_v<std::remove_cvref_t<F>, UniqueFunction> && std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
   UniqueFunction(F&& callable) {
     using Callable = std::decay_t<F>;
+    if constexpr (std::is_pointer_v<std::remove_cvref_t<F>> || std::is_member_pointer_v<Callable>) {
+      if (callable == nullptr) return;
+    }
     if constexpr (fits<Callable>) {
       ::new (&storage_) Callable(std::forward<F>(callable));
       operations_ = &kInPlace<Callable>;
@@ -38,10 +42,9 @@ class UniqueFunction<R(Args...)> {
 
   UniqueFunction(UniqueFunction&& other) noexcept { take(other); }
   UniqueFunction& operator=(UniqueFunction&& other) noexcept {
-    if (this != &other) {
-      reset();
-      take(other);
-    }
+    UniqueFunction taken{std::move(other)};  // first: `other` may be part of what is destroyed next
+    reset();
+    take(taken);
     return *this;
   }
   ~UniqueFunction() { reset(); }

@@ -2,6 +2,7 @@
 
 #include <exception>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -39,7 +40,10 @@ auto blocking(F&& callable) -> std::invoke_result_t<F&> {
     if (failure) std::rethrow_exception(failure);
   } else if constexpr (std::is_reference_v<R>) {
     std::remove_reference_t<R>* result = nullptr;
-    blocking([&] { result = &std::invoke(callable); });
+    blocking([&] {
+      R bound = std::invoke(callable);
+      result = std::addressof(bound);
+    });
     return static_cast<R>(*result);
   } else {
     std::optional<R> result;
