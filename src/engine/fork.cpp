@@ -2,8 +2,6 @@
 
 #include <pthread.h>
 
-#include <mutex>
-
 #include "engine/descriptor.hpp"
 #include "engine/helper_pool.hpp"
 #include "engine/monitor.hpp"
@@ -50,9 +48,8 @@ void after_fork_in_child() {
 
 }  // namespace
 
-void prepare_for_fork() {
-  static std::once_flag once;
-  std::call_once(once, [] { ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); });
+bool prepare_for_fork() noexcept {
+  return ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
 }
 
 }  // namespace weft::detail

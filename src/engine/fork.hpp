@@ -2,9 +2,9 @@
 
 namespace weft::detail {
 
-/// Installs the fork handlers, once. Afterwards a child of fork() has one thread, a fresh engine made on first use and
+/// Installs the fork handlers; scheduler.cpp does, as the program starts. With them a child of fork() has one thread, a fresh engine made on first use and
 /// no inherited fibers; the caller's context id stays its own, so that locks it held are held by the child's main thread.
-void prepare_for_fork();
+bool prepare_for_fork() noexcept;
 
 void lock_task_memory_for_fork() noexcept;
 void unlock_task_memory_after_fork() noexcept;

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <thread>
 
-#include "engine/fork.hpp"
 #include "port/signals.hpp"
 
 namespace weft::detail {
@@ -68,7 +67,6 @@ void HelperPool::serve() {
 
 HelperPool& blocking_helpers() {
   if (HelperPool* made = blocking_pool.load(std::memory_order_acquire)) return *made;
-  prepare_for_fork();
   auto* fresh = new HelperPool{"weft-blocking", kMostBlocking};
   HelperPool* expected = nullptr;
   if (blocking_pool.compare_exchange_strong(expected, fresh, std::memory_order_acq_rel)) return *fresh;

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/immortal.hpp"
 #include "engine/scheduler.hpp"
 #include "engine/stall.hpp"
 #include "port/futex.hpp"
@@ -32,8 +33,8 @@ struct Monitor {
 };
 
 Monitor& monitor() {
-  static Monitor& instance = *new Monitor;  // outlives every static object
-  return instance;
+  static constinit Immortal<Monitor> instance;
+  return instance.value;
 }
 
 Activity watch_all() {
@@ -117,6 +118,7 @@ void monitor_unlock_after_fork(bool child) noexcept {
     m.schedulers.clear();
     m.started = false;
     m.asleep.store(0, std::memory_order_relaxed);
+    forget_stalls();
   }
   m.lock.unlock();
 }

@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
-#include <mutex>
 
 #include "engine/scheduler.hpp"
 
@@ -60,14 +60,13 @@ void on_fault(int number, siginfo_t* info, void* context) {
 }
 
 void install_handler() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    struct sigaction action {};
-    action.sa_sigaction = on_fault;
-    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-    ::sigemptyset(&action.sa_mask);
-    ::sigaction(SIGSEGV, &action, &former_action);
-  });
+  static std::atomic<bool> begun{false};
+  if (begun.exchange(true, std::memory_order_relaxed)) return;
+  struct sigaction action {};
+  action.sa_sigaction = on_fault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  ::sigemptyset(&action.sa_mask);
+  ::sigaction(SIGSEGV, &action, &former_action);
 }
 
 }  // namespace

@@ -51,6 +51,9 @@ void name_thread(std::thread& thread, const std::string& runtime, unsigned index
 
 Scheduler* all_schedulers[64] = {};
 
+// As the program starts: a child forked while another thread does this on first use would never be able to.
+[[maybe_unused]] const bool fork_is_prepared = prepare_for_fork();
+
 Scheduler::Scheduler(Settings settings)
     : settings_{checked(std::move(settings))}, reactor_{Reactor::take()}, watched_(settings_.workers) {
   pools_.push_back(std::make_unique<StackPool>(settings_.stack_bytes));
@@ -64,7 +67,6 @@ Scheduler::Scheduler(Settings settings)
 }
 
 void Scheduler::begin() {
-  prepare_for_fork();
   for (unsigned i = 0; i < settings_.workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i, settings_.workers == 1));
   }

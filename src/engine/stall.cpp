@@ -12,9 +12,11 @@
 #include <atomic>
 #include <cstdio>
 #include <cstring>
+#include <new>
 #include <string>
 #include <vector>
 
+#include "engine/immortal.hpp"
 #include "engine/worker.hpp"
 #include "port/futex.hpp"
 #include "port/stack_memory.hpp"
@@ -52,16 +54,14 @@ void on_question(int, siginfo_t*, void* context) {
 
 // SIGURG is ignored by default, so that asking a thread that has meanwhile gone on does nothing.
 bool signal_is_ours() {
-  static const bool ours = [] {
-    struct sigaction former {};
-    if (::sigaction(SIGURG, nullptr, &former) != 0) return false;
-    if ((former.sa_flags & SA_SIGINFO) || former.sa_handler != SIG_DFL) return false;
-    struct sigaction action {};
-    action.sa_sigaction = on_question;
-    action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
-    return ::sigaction(SIGURG, &action, nullptr) == 0;
-  }();
-  return ours;
+  struct sigaction former {};
+  if (::sigaction(SIGURG, nullptr, &former) != 0) return false;
+  if (former.sa_flags & SA_SIGINFO) return former.sa_sigaction == on_question;
+  if (former.sa_handler != SIG_DFL) return false;
+  struct sigaction action {};
+  action.sa_sigaction = on_question;
+  action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+  return ::sigaction(SIGURG, &action, nullptr) == 0;
 }
 
 bool ask_running_thread(int thread, Place& place) {
@@ -176,12 +176,13 @@ std::uintptr_t place_of(const Stall& stall, const std::vector<std::uintptr_t>& f
   return frames.empty() ? stall.fiber_id : frames.front();
 }
 
+constinit Immortal<std::vector<std::uintptr_t>> reported;  // the monitor's alone
+
 bool seen_before(std::uintptr_t place) {
-  static auto& seen = *new std::vector<std::uintptr_t>;  // the monitor's alone; it may outlive static objects
-  for (const std::uintptr_t known : seen) {
+  for (const std::uintptr_t known : reported.value) {
     if (known == place) return true;
   }
-  seen.push_back(place);
+  reported.value.push_back(place);
   return false;
 }
 
@@ -196,6 +197,8 @@ std::string name_of(const FiberContext& fiber) {
 }
 
 }  // namespace
+
+void forget_stalls() noexcept { ::new (&reported.value) std::vector<std::uintptr_t>; }
 
 std::optional<Stall> look_at_stall(const Worker& worker, std::int64_t nanoseconds) noexcept {
   const FiberContext* fiber = worker.running();

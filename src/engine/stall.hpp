@@ -23,5 +23,7 @@ struct Stall {
 
 /// Tells about it on stderr, once per place. Called without any lock: it asks the dynamic linker for names.
 void report(const Stall& stall) noexcept;
+/// In a forked child: the monitor may have been in the midst of noting one.
+void forget_stalls() noexcept;
 
 }  // namespace weft::detail

@@ -54,13 +54,17 @@ WEFT_PER_THREAD void give_back(void* adopted) {
   pool = context;
 }
 
+// No local static variable: a child forked while another thread initializes it would wait for that thread for ever.
 pthread_key_t adoption_key() {
-  static const pthread_key_t key = [] {
+  static std::atomic<std::uint64_t> known{0};  // the key plus one
+  std::uint64_t key = known.load(std::memory_order_acquire);
+  if (key == 0) {
     pthread_key_t made = 0;
     ::pthread_key_create(&made, give_back);
-    return made;
-  }();
-  return key;
+    if (known.compare_exchange_strong(key, std::uint64_t{made} + 1, std::memory_order_acq_rel)) return made;
+    ::pthread_key_delete(made);  // another thread was faster
+  }
+  return static_cast<pthread_key_t>(key - 1);
 }
 
 [[gnu::noinline]] WEFT_PER_THREAD Context& adopt_thread() {

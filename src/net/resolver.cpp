@@ -65,9 +65,9 @@ class HelperPool {
  public:
   // A forked child has none of the threads, and perhaps a mutex that one of them held: it gets a pool of its own.
   static HelperPool& instance() {
-    static std::atomic<HelperPool*> current{new HelperPool};
+    static std::atomic<HelperPool*> current{nullptr};
     HelperPool* pool = current.load(std::memory_order_acquire);
-    if (pool->process_ == ::getpid()) return *pool;
+    if (pool && pool->process_ == ::getpid()) return *pool;
     auto fresh = std::unique_ptr<HelperPool>{new HelperPool};
     if (current.compare_exchange_strong(pool, fresh.get(), std::memory_order_acq_rel)) return *fresh.release();
     return *pool;

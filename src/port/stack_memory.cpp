@@ -17,22 +17,37 @@ namespace {
 
 std::atomic<std::size_t> unguarded{0};
 std::atomic<std::size_t> protected_pages{0};
-std::atomic<bool> guard_install_works{true};
+
+// What is found out on first use is kept in atomics, by several threads at once if so it happens: a child forked while
+// another thread initializes a local static variable would wait for that thread for ever.
 
 std::size_t mprotect_budget() {
-  static const std::size_t budget = [] {
-    std::size_t limit = 65530;
-    if (std::FILE* file = std::fopen("/proc/sys/vm/max_map_count", "re")) {
-      if (std::fscanf(file, "%zu", &limit) != 1) limit = 65530;
-      std::fclose(file);
-    }
-    return limit / 4;
-  }();
-  return budget;
+  static std::atomic<std::size_t> known{0};
+  if (const std::size_t budget = known.load(std::memory_order_relaxed)) return budget;
+  std::size_t limit = 65530;
+  if (std::FILE* file = std::fopen("/proc/sys/vm/max_map_count", "re")) {
+    if (std::fscanf(file, "%zu", &limit) != 1) limit = 65530;
+    std::fclose(file);
+  }
+  known.store(limit / 4 + 1, std::memory_order_relaxed);
+  return limit / 4 + 1;
+}
+
+// Probed on a page of its own, so that a later refusal for one range (locked memory) is not taken for an old kernel.
+bool guard_install_works() {
+  enum Answer : unsigned char { Unknown, Yes, No };
+  static std::atomic<Answer> known{Unknown};
+  if (const Answer answer = known.load(std::memory_order_relaxed); answer != Unknown) return answer == Yes;
+  void* page = ::mmap(nullptr, page_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return false;
+  const bool works = ::madvise(page, page_bytes(), MADV_GUARD_INSTALL) == 0;
+  ::munmap(page, page_bytes());
+  known.store(works ? Yes : No, std::memory_order_relaxed);
+  return works;
 }
 
 bool guard_by_marker(std::byte* page) {
-  return guard_install_works.load(std::memory_order_relaxed) &&
+  return guard_install_works() &&
          ::madvise(page, page_bytes(), MADV_GUARD_INSTALL) == 0;
 }
 
@@ -46,21 +61,15 @@ bool guard_by_protection(std::byte* page) {
   return false;
 }
 
-// Probed on a page of its own, so that a later refusal for one range (locked memory) is not taken for an old kernel.
-void probe_guard_install() {
-  [[maybe_unused]] static const bool probed = [] {
-    void* page = ::mmap(nullptr, page_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED) return false;
-    guard_install_works = ::madvise(page, page_bytes(), MADV_GUARD_INSTALL) == 0;
-    ::munmap(page, page_bytes());
-    return true;
-  }();
-}
-
 }  // namespace
 
 std::size_t page_bytes() noexcept {
-  static const auto bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  static std::atomic<std::size_t> known{0};
+  std::size_t bytes = known.load(std::memory_order_relaxed);
+  if (bytes == 0) {
+    bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    known.store(bytes, std::memory_order_relaxed);
+  }
   return bytes;
 }
 
@@ -75,7 +84,6 @@ StackSlab map_stacks(std::size_t stack_bytes, std::size_t count) noexcept {
 void unmap_stacks(const StackSlab& slab) noexcept { ::munmap(slab.memory, slab.stack_bytes * slab.count); }
 
 void guard_stacks(StackSlab& slab, std::size_t upto) noexcept {
-  probe_guard_install();
   for (upto = std::min(upto, slab.count); slab.guarded < upto; ++slab.guarded) {
     std::byte* page = slab.memory + slab.guarded * slab.stack_bytes;
     if (guard_by_marker(page) || guard_by_protection(page)) continue;
