@@ -92,16 +92,16 @@ def markdown(outcome: Outcome, context: str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+_SECTION = re.compile(r"<!-- (p\d+): written by bench/compare -->\n.*?<!-- \1: end -->", re.DOTALL)
+
+
 def write_markdown(path: pathlib.Path, outcomes: list, context: str) -> None:
-    """Replaces the section of each outcome in `path`, between its two marker comments, or appends it."""
+    """Replaces the sections of these outcomes, or adds them. All sections stand at the end of `path`, by their numbers."""
     text = path.read_text() if path.exists() else ""
+    sections = {match[1]: match[0] for match in _SECTION.finditer(text)}
     for outcome in outcomes:
         key = outcome.workload.key
-        begin, end = f"<!-- {key}: written by bench/compare -->", f"<!-- {key}: end -->"
-        section = f"{begin}\n{markdown(outcome, context)}{end}"
-        pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-        if pattern.search(text):
-            text = pattern.sub(lambda _: section, text, count=1)
-        else:
-            text = (text.rstrip() + "\n\n" if text else "") + section + "\n"
-    path.write_text(text)
+        sections[key] = (f"<!-- {key}: written by bench/compare -->\n{markdown(outcome, context)}"
+                         f"<!-- {key}: end -->")
+    blocks = [_SECTION.sub("", text).rstrip(), *(sections[key] for key in sorted(sections, key=lambda k: int(k[1:])))]
+    path.write_text("\n\n".join(block for block in blocks if block) + "\n")
