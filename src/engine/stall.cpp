@@ -169,11 +169,12 @@ bool is_of_a_system_library(std::uintptr_t address) {
 }
 
 // Where the program called from: the instruction itself, and where the C library is just now, move about in a loop.
-std::uintptr_t place_of(const Stall& stall, const std::vector<std::uintptr_t>& frames) {
+// 0: a busy machine did not let the thread answer in time.
+std::uintptr_t place_of(const std::vector<std::uintptr_t>& frames) {
   for (const std::uintptr_t frame : frames) {
     if (!is_of_a_system_library(frame)) return frame;
   }
-  return frames.empty() ? stall.fiber_id : frames.front();
+  return frames.empty() ? 0 : frames.front();
 }
 
 constinit Immortal<std::vector<std::uintptr_t>> reported;  // the monitor's alone
@@ -217,7 +218,10 @@ std::optional<Stall> look_at_stall(const Worker& worker, std::int64_t nanosecond
 
 void report(const Stall& stall) noexcept {
   const std::vector<std::uintptr_t> frames = callers(stall);
-  if (seen_before(place_of(stall, frames))) return;
+  // A place that could not be learned may be the one that this fiber was reported for already.
+  const std::uintptr_t place = place_of(frames);
+  const bool fiber_is_known = seen_before(stall.fiber_id);
+  if (place != 0 ? seen_before(place) : fiber_is_known) return;
   std::string text = "weft: fiber \"" + stall.fiber + "\" has kept its worker from all other fibers for " +
                      std::to_string(stall.nanoseconds / 1'000'000) +
                      " ms; call weft::yield() in long loops, and blocking functions through weft::blocking()\n";

@@ -1,6 +1,7 @@
 #include <weft/detail/task.hpp>
 
 #include <cstdio>
+#include <utility>
 
 #include <weft/base/error.hpp>
 
@@ -68,7 +69,8 @@ bool Task::join_until(Deadline deadline) {
 
 void Task::throw_failure() {
   if (unwound_) throw CancelledError{"fiber \"" + name() + "\" was killed"};
-  if (failure_) std::rethrow_exception(failure_);
+  // Taken out: whoever catches it is then the last to hold it, and destroys it, not the worker that ends this task.
+  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
 void Task::kill() noexcept {
