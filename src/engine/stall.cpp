@@ -168,13 +168,16 @@ bool is_of_a_system_library(std::uintptr_t address) {
   return false;
 }
 
-// Where the program called from: the instruction itself, and where the C library is just now, move about in a loop.
-// 0: a busy machine did not let the thread answer in time.
-std::uintptr_t place_of(const std::vector<std::uintptr_t>& frames) {
+// Who called the function of the program that does not come to an end: inside that function the instruction moves about, and
+// so does what it calls of the C library. 0: a busy machine did not let the thread answer in time.
+std::uintptr_t place_of(const Stall& stall, const std::vector<std::uintptr_t>& frames) {
+  bool inside = stall.instruction != 0 && !is_of_a_system_library(stall.instruction);
   for (const std::uintptr_t frame : frames) {
-    if (!is_of_a_system_library(frame)) return frame;
+    if (is_of_a_system_library(frame)) continue;
+    if (inside) return frame;
+    inside = true;
   }
-  return frames.empty() ? 0 : frames.front();
+  return frames.empty() ? 0 : frames.back();
 }
 
 constinit Immortal<std::vector<std::uintptr_t>> reported;  // the monitor's alone
@@ -219,7 +222,7 @@ std::optional<Stall> look_at_stall(const Worker& worker, std::int64_t nanosecond
 void report(const Stall& stall) noexcept {
   const std::vector<std::uintptr_t> frames = callers(stall);
   // A place that could not be learned may be the one that this fiber was reported for already.
-  const std::uintptr_t place = place_of(frames);
+  const std::uintptr_t place = place_of(stall, frames);
   const bool fiber_is_known = seen_before(stall.fiber_id);
   if (place != 0 ? seen_before(place) : fiber_is_known) return;
   std::string text = "weft: fiber \"" + stall.fiber + "\" has kept its worker from all other fibers for " +
