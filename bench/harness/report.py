@@ -95,13 +95,11 @@ def markdown(outcome: Outcome, context: str) -> str:
 _SECTION = re.compile(r"<!-- (p\d+): written by bench/compare -->\n.*?<!-- \1: end -->", re.DOTALL)
 
 
-def write_markdown(path: pathlib.Path, outcomes: list, context: str) -> None:
-    """Replaces the sections of these outcomes, or adds them. All sections stand at the end of `path`, by their numbers."""
+def write_markdown(path: pathlib.Path, outcome: Outcome, context: str) -> None:
+    """Replaces the section of this outcome, or adds it. All sections stand at the end of `path`, by their numbers."""
     text = path.read_text() if path.exists() else ""
     sections = {match[1]: match[0] for match in _SECTION.finditer(text)}
-    for outcome in outcomes:
-        key = outcome.workload.key
-        sections[key] = (f"<!-- {key}: written by bench/compare -->\n{markdown(outcome, context)}"
-                         f"<!-- {key}: end -->")
+    key = outcome.workload.key
+    sections[key] = f"<!-- {key}: written by bench/compare -->\n{markdown(outcome, context)}<!-- {key}: end -->"
     blocks = [_SECTION.sub("", text).rstrip(), *(sections[key] for key in sorted(sections, key=lambda k: int(k[1:])))]
     path.write_text("\n\n".join(block for block in blocks if block) + "\n")

@@ -13,8 +13,19 @@ namespace {
 
 constexpr auto kIdleBeforeEnd = std::chrono::seconds{10};
 constexpr unsigned kMostBlocking = 64;
+constexpr unsigned kMostResolving = 8;
 
 std::atomic<HelperPool*> blocking_pool{nullptr};
+std::atomic<HelperPool*> resolver_pool{nullptr};
+
+HelperPool& made_on_first_use(std::atomic<HelperPool*>& pool, const char* name, unsigned most) {
+  if (HelperPool* made = pool.load(std::memory_order_acquire)) return *made;
+  auto* fresh = new HelperPool{name, most};
+  HelperPool* expected = nullptr;
+  if (pool.compare_exchange_strong(expected, fresh, std::memory_order_acq_rel)) return *fresh;
+  delete fresh;
+  return *expected;
+}
 
 }  // namespace
 
@@ -65,15 +76,12 @@ void HelperPool::serve() {
   }
 }
 
-HelperPool& blocking_helpers() {
-  if (HelperPool* made = blocking_pool.load(std::memory_order_acquire)) return *made;
-  auto* fresh = new HelperPool{"weft-blocking", kMostBlocking};
-  HelperPool* expected = nullptr;
-  if (blocking_pool.compare_exchange_strong(expected, fresh, std::memory_order_acq_rel)) return *fresh;
-  delete fresh;
-  return *expected;
-}
+HelperPool& blocking_helpers() { return made_on_first_use(blocking_pool, "weft-blocking", kMostBlocking); }
+HelperPool& resolver_helpers() { return made_on_first_use(resolver_pool, "weft-resolver", kMostResolving); }
 
-void forget_helpers() noexcept { blocking_pool.store(nullptr, std::memory_order_relaxed); }
+void forget_helpers() noexcept {
+  blocking_pool.store(nullptr, std::memory_order_relaxed);
+  resolver_pool.store(nullptr, std::memory_order_relaxed);
+}
 
 }  // namespace weft::detail

@@ -31,8 +31,9 @@ class HelperPool {
   unsigned idle_ = 0;
 };
 
-/// The pool behind weft::blocking(). Never destroyed; a new one in a forked child.
+/// The pools behind weft::blocking(), and for waiting for name servers. Never destroyed; new ones in a forked child.
 [[nodiscard]] HelperPool& blocking_helpers();
+[[nodiscard]] HelperPool& resolver_helpers();
 void forget_helpers() noexcept;
 
 }  // namespace weft::detail

@@ -126,8 +126,7 @@ void Worker::yield(FiberContext& self) {
 // Between its arming and its rest a fiber may have been taken by another worker, which waits for it: nothing here may take
 // long. What has to be looked at from time to time is left to loop().
 void Worker::park(FiberContext& self) {
-  const bool look_around = --until_check_ == 0;
-  if (look_around) {
+  if (--until_check_ == 0) {
     until_check_ = kCheckEvery;
     call_attention();
   }

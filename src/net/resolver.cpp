@@ -1,30 +1,20 @@
 #include <weft/net/resolver.hpp>
 
 #include <netdb.h>
-#include <pthread.h>
-#include <signal.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <charconv>
-#include <chrono>
-#include <condition_variable>
-#include <deque>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <thread>
 
 #include <weft/sync/event.hpp>
+
+#include "engine/helper_pool.hpp"
 
 namespace weft {
 
 namespace {
-
-constexpr std::size_t kMostHelpers = 8;
-constexpr std::chrono::seconds kIdleHelperLife{10};
 
 // One question and its answer. Shared by the asker, who may give up, and the helper, who cannot.
 struct Lookup {
@@ -58,84 +48,6 @@ void look_up(Lookup& lookup) {
   }
   if (lookup.addresses.empty()) lookup.code = EAI_NODATA;
 }
-
-// A few threads that do nothing but wait for name servers. Made when there is work and nobody idle, gone after a while
-// without work. Never destroyed: a helper may be in a look-up while the program ends.
-class HelperPool {
- public:
-  // A forked child has none of the threads, and perhaps a mutex that one of them held: it gets a pool of its own.
-  static HelperPool& instance() {
-    static std::atomic<HelperPool*> current{nullptr};
-    HelperPool* pool = current.load(std::memory_order_acquire);
-    if (pool && pool->process_ == ::getpid()) return *pool;
-    auto fresh = std::unique_ptr<HelperPool>{new HelperPool};
-    if (current.compare_exchange_strong(pool, fresh.get(), std::memory_order_acq_rel)) return *fresh.release();
-    return *pool;
-  }
-
-  void submit(std::shared_ptr<Lookup> lookup) {
-    const std::lock_guard guard{mutex_};
-    waiting_.push_back(std::move(lookup));
-    if (idle_ < waiting_.size() && helpers_ < kMostHelpers) start_helper();
-    work_came_.notify_one();
-  }
-
- private:
-  HelperPool() = default;
-
-  void start_helper() {
-    // Signals of the program are not for helpers.
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    try {
-      std::thread{[this] { serve(); }}.detach();
-      ++helpers_;
-    } catch (const std::system_error&) {
-      pthread_sigmask(SIG_SETMASK, &before, nullptr);
-      if (helpers_ > 0) return;  // one of them will come to it
-      waiting_.pop_back();
-      throw;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  }
-
-  void serve() {
-    pthread_setname_np(pthread_self(), "weft-resolver");
-    while (const std::shared_ptr<Lookup> lookup = next()) {
-      try {
-        look_up(*lookup);
-      } catch (const std::exception&) {
-        lookup->code = EAI_MEMORY;
-      }
-      lookup->done.set();
-    }
-  }
-
-  // Nothing: this helper has been idle for long and is to end; it is no longer counted.
-  std::shared_ptr<Lookup> next() {
-    std::unique_lock guard{mutex_};
-    ++idle_;
-    const bool found = work_came_.wait_for(guard, kIdleHelperLife, [this] { return !waiting_.empty(); });
-    --idle_;
-    if (!found) {
-      --helpers_;
-      return nullptr;
-    }
-    std::shared_ptr<Lookup> lookup = std::move(waiting_.front());
-    waiting_.pop_front();
-    return lookup;
-  }
-
-  const pid_t process_ = ::getpid();
-  std::mutex mutex_;
-  std::condition_variable work_came_;
-  // Guarded by mutex_. Threads that are still on their way to next() count as helpers, not as idle.
-  std::deque<std::shared_ptr<Lookup>> waiting_;
-  std::size_t helpers_ = 0;
-  std::size_t idle_ = 0;
-};
 
 std::string describe(std::string_view host, std::string_view service) {
   return "resolve " + std::string{host.empty() ? "any host" : host} + (service.empty() ? "" : ":") + std::string{service};
@@ -178,7 +90,14 @@ std::vector<Address> ask_helper(std::string_view host, std::string_view service,
   lookup->hints.ai_socktype = static_cast<int>(options.type);
   if (options.passive) lookup->hints.ai_flags = AI_PASSIVE;
 
-  HelperPool::instance().submit(lookup);
+  detail::resolver_helpers().submit([lookup] {
+    try {
+      look_up(*lookup);
+    } catch (const std::exception&) {
+      lookup->code = EAI_MEMORY;
+    }
+    lookup->done.set();
+  });
   if (!lookup->done.wait_until(options.deadline)) throw TimeoutError{describe(host, service) + ": timed out"};
   if (lookup->code == EAI_SYSTEM) throw OSError{lookup->error, describe(host, service)};
   if (lookup->code != 0) {

@@ -3,7 +3,8 @@
 #if defined(__aarch64__) && !defined(WEFT_BOOST_CONTEXT)
 
 #include <cstdint>
-#include <cstring>
+
+#include "port/context_frame.hpp"
 
 // Layout of a saved context: x19-x28, x29, x30, d8-d15, fpcr, padding (176 bytes).
 asm(R"(
@@ -80,9 +81,7 @@ struct Saved {
 void reset_floating_point() noexcept { asm volatile("msr fpcr, %0" ::"r"(std::uint64_t{0})); }
 
 void* make_context(void* top, void (*entry)(void*)) {
-  const auto aligned = reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15};
-  auto* saved = reinterpret_cast<Saved*>(aligned - 16 - sizeof(Saved));
-  std::memset(static_cast<void*>(saved), 0, sizeof(Saved) + 16);
+  auto* saved = fresh_frame<Saved>(top);
   saved->x19_to_x28[0] = reinterpret_cast<std::uintptr_t>(entry);
   saved->x30 = reinterpret_cast<std::uintptr_t>(&weft_context_entry);
   return saved;

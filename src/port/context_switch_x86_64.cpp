@@ -3,7 +3,8 @@
 #if defined(__x86_64__) && !defined(WEFT_BOOST_CONTEXT)
 
 #include <cstdint>
-#include <cstring>
+
+#include "port/context_frame.hpp"
 
 // Layout of a saved context, from the saved stack pointer up:
 //   mxcsr (4), x87 control word (2), padding (2), r15, r14, r13, r12, rbx, rbp, return address
@@ -93,10 +94,7 @@ void reset_floating_point() noexcept {
 }
 
 void* make_context(void* top, void (*entry)(void*)) {
-  // weft_context_entry starts with a 16-byte aligned stack pointer, as the ABI demands before its call.
-  const auto aligned = reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15};
-  auto* saved = reinterpret_cast<Saved*>(aligned - 16 - sizeof(Saved));
-  std::memset(static_cast<void*>(saved), 0, sizeof(Saved) + 16);
+  auto* saved = fresh_frame<Saved>(top);
   saved->mxcsr = kInitialMxcsr;
   saved->x87_control = kInitialX87;
   saved->rbx = reinterpret_cast<std::uintptr_t>(entry);

@@ -15,6 +15,7 @@
 
 #include "net/contexts.hpp"
 #include "net/scenes.hpp"
+#include "support/descriptor_message.hpp"
 
 namespace weft {
 namespace {
@@ -660,19 +661,9 @@ TEST_P(SocketTest, BytesBehindAnUrgentMarkAreSeen) {
 }
 
 void send_descriptor(Socket& socket, int fd, std::string_view bytes) {
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-  iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
-  msghdr message{};
-  message.msg_iov = &piece;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  EXPECT_EQ(socket.sendmsg(message, patiently()), bytes.size());
+  test::DescriptorMessage passed{const_cast<char*>(bytes.data()), bytes.size()};
+  std::memcpy(passed.descriptor(), &fd, sizeof fd);
+  EXPECT_EQ(socket.sendmsg(passed.message, patiently()), bytes.size());
 }
 
 TEST_P(SocketTest, BytesBehindAPassedDescriptorAreSeen) {

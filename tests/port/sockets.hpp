@@ -6,10 +6,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <string_view>
 
 #include "port/socket_calls.hpp"
+#include "support/descriptor_message.hpp"
 
 namespace weft::port {
 
@@ -60,24 +60,12 @@ class Listener {
   sockaddr_in name_{};
 };
 
-/// A message of one byte with room for one descriptor.
-struct Rights {
+struct OneByte {
   char byte = 'x';
-  iovec bytes{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-
-  Rights() {
-    message.msg_iov = &bytes;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-  }
-  [[nodiscard]] unsigned char* descriptor() { return CMSG_DATA(CMSG_FIRSTHDR(&message)); }
+};
+/// A message of one byte with room for one descriptor.
+struct Rights : OneByte, test::DescriptorMessage {
+  Rights() : DescriptorMessage{&byte, 1} {}
 };
 
 /// In memory; to be closed.

@@ -55,7 +55,8 @@ void GetJob::find_files(const std::vector<std::string>& names, const std::string
 // A listing tells files from folders: of a folder it has the contents, of a file the server says what it is.
 void GetJob::find(ServerConnection& connection, const std::string& name, const std::string& local) {
   const auto found = [&](const Entry& entry) {
-    if (!found_.insert(join_names(name, entry.name)).second) return;
+    const std::string remote = join_names(name, entry.name);
+    if (!found_.insert(remote).second) return;
     if (const auto complaint = name_complaint(entry.name)) {
       report.file_failed(entry.name, Code::BadName, "its name " + *complaint);
       return;
@@ -64,7 +65,7 @@ void GetJob::find(ServerConnection& connection, const std::string& name, const s
     if (entry.is_folder) {
       weft::blocking([&] { return destination.make_folder(target, Fsync::None); });
     } else {
-      add({join_names(name, entry.name), target, entry.size, 0, 0});
+      add({remote, target, entry.size, 0, 0});
     }
   };
   try {
