@@ -83,7 +83,7 @@ int main(int argc, char** argv) {
 
     weft::Runtime runtime{{.workers = arguments->workers}};
     runtime.run([&] {
-      auto watch = weft::spawn([&, &signalled = signalled] {
+      auto watch = weft::spawn([&] {
         (void)signalled.recv(1);
         server.close();
       });

@@ -46,9 +46,6 @@ INSTANTIATE_TEST_SUITE_P(From, Fork, testing::Values("thread", "fiber"),
                          [](const auto& parameter) { return std::string{parameter.param}; });
 
 TEST_P(Fork, ChildKeepsTheCallersLocksAndStartsAnEngineOfItsOwn) {
-  // Clang 16's allocator for AddressSanitizer does not hold its locks across fork(): a child of a busy program may hang in
-  // malloc(), waiting for __sanitizer::Semaphore as seen in a debugger.
-  if (under_address_sanitizer()) GTEST_SKIP() << "a busy program cannot fork under AddressSanitizer";
   const ProgramResult result = run_program("forking", {GetParam(), std::to_string(rounds(40))}, 240s);
   EXPECT_FALSE(result.timed_out);
   EXPECT_EQ(result.exit_code, 0) << "signal " << result.signal << "\n" << result.output;
@@ -57,7 +54,6 @@ TEST_P(Fork, ChildKeepsTheCallersLocksAndStartsAnEngineOfItsOwn) {
 
 // Whatever the engine sets up on first use, the child must be able to set up too, though the parent was in the midst of it.
 TEST_P(Fork, MayComeWhileTheEngineStarts) {
-  if (under_address_sanitizer()) GTEST_SKIP() << "a busy program cannot fork under AddressSanitizer";
   for (int i = 0; i < rounds(10); ++i) {
     const ProgramResult result = run_program("forking", {GetParam(), "1"}, 90s);
     ASSERT_EQ(result.exit_code, 0) << "signal " << result.signal << "\n" << result.output;

@@ -190,7 +190,7 @@ TEST_P(FramesTest, ARawBodyMayFollowAFrame) {
     FrameStream in{b};
     std::string body(300'000, '\0');
     for (std::size_t i = 0; i < body.size(); ++i) body[i] = static_cast<char>(i * 7);
-    test::Task writer = start([&, &a = a] {
+    test::Task writer = start([&] {
       out.send("a file follows", patiently());
       a.send_all(pack(body.size()) + body, patiently());
       out.send("and another message", patiently());
@@ -235,7 +235,7 @@ TEST_P(FramesTest, TheTimeoutOfTheSocketBoundsTheWholeReceive) {
     b.set_timeout(100ms);
     FrameStream in{b};
     a.send_all(pack(1000));
-    test::Task dripping = start([&, &a = a] {
+    test::Task dripping = start([&] {
       for (int i = 0; i < 100; ++i) {
         a.send_all("."s);
         sleep_for(10ms);

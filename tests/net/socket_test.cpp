@@ -71,7 +71,7 @@ TEST_P(SocketTest, RecvWaitsUntilBytesCome) {
   run([] {
     auto [a, b] = tcp_pair();
     std::string got;
-    test::Task reader = start([&, &b = b] { got = b.recv(100, patiently()); });
+    test::Task reader = start([&] { got = b.recv(100, patiently()); });
     EXPECT_FALSE(reader.is_done_within(20ms));
     a.send_all("late"sv);
     reader.join();
@@ -107,7 +107,7 @@ TEST_P(SocketTest, RecvExactlySaysHowMuchCameBeforeTheEnd) {
     a.send_all("abc"sv);
     a.shutdown(Socket::How::Write);
     std::array<std::byte, 10> buffer{};
-    const auto error = thrown_by<EndOfStream>([&, &b = b] { b.recv_exactly(buffer, patiently()); });
+    const auto error = thrown_by<EndOfStream>([&] { b.recv_exactly(buffer, patiently()); });
     EXPECT_EQ(error.received(), 3u);
     EXPECT_EQ(error.what(), "recv from " + a.local_address().to_string() + ": end of stream after 3 of 10 bytes");
     EXPECT_EQ(static_cast<char>(buffer[2]), 'c');
@@ -119,7 +119,7 @@ TEST_P(SocketTest, RecvExactlySaysHowMuchCameBeforeTheDeadline) {
     auto [a, b] = tcp_pair();
     a.send_all("abc"sv);
     char buffer[10];
-    const auto error = thrown_by<RecvTimeout>([&, &b = b] { b.recv_exactly(buffer, sizeof buffer, soon()); });
+    const auto error = thrown_by<RecvTimeout>([&] { b.recv_exactly(buffer, sizeof buffer, soon()); });
     EXPECT_EQ(error.received(), 3u);
     a.send_all("defghij"sv);
     b.recv_exactly(buffer + 3, sizeof buffer - 3, patiently());
@@ -131,7 +131,7 @@ TEST_P(SocketTest, SendAllCutsLargeMessagesAndWaitsForTheReader) {
   run([] {
     const std::string message = pattern(8u << 20);
     auto [a, b] = tcp_pair();
-    test::Task writer = start([&, &a = a] { a.send_all(message, patiently()); });
+    test::Task writer = start([&] { a.send_all(message, patiently()); });
     EXPECT_EQ(b.recv_exactly(message.size(), patiently()), message);
     writer.join();
   });
@@ -155,7 +155,7 @@ TEST_P(SocketTest, SendPartsJoinsPiecesAndContinuesInTheMiddleOfOne) {
     for (std::size_t i = 0; i < 100; ++i) pieces.push_back(pattern(i % 7 == 0 ? 0 : i * 997));
     const std::vector<std::string_view> parts(pieces.begin(), pieces.end());
     const std::string whole = std::accumulate(pieces.begin(), pieces.end(), ""s);
-    test::Task writer = start([&, &a = a] { a.send_parts(parts, patiently()); });
+    test::Task writer = start([&] { a.send_parts(parts, patiently()); });
     EXPECT_EQ(b.recv_exactly(whole.size(), patiently()), whole);
     writer.join();
     a.send_parts({});
@@ -167,7 +167,7 @@ TEST_P(SocketTest, SendAllThatRunsOutOfTimeSaysHowMuchWentOut) {
   run([] {
     auto [a, b] = tcp_pair();
     const std::string& message = test::long_message();
-    const auto error = thrown_by<SendTimeout>([&, &a = a] { a.send_all(message, Deadline::after(50ms)); });
+    const auto error = thrown_by<SendTimeout>([&] { a.send_all(message, Deadline::after(50ms)); });
     EXPECT_GT(error.sent(), 0u);
     EXPECT_LT(error.sent(), message.size());
     EXPECT_EQ(error.what(), "send to " + b.local_address().to_string() + ": timed out after " +
@@ -220,7 +220,7 @@ TEST_P(SocketTest, OneReaderAndOneWriterShareASocket) {
       EXPECT_TRUE(socket.recv_exactly(message.size(), patiently()) == message);
       writer.join();
     };
-    test::Task other = start([&, &b = b] { exchange(b); });
+    test::Task other = start([&] { exchange(b); });
     exchange(a);
     other.join();
   });
@@ -246,7 +246,7 @@ TEST_P(SocketTest, PairsOfEveryTypeCarryMessages) {
   run([] {
     for (const SocketType type : {SocketType::Stream, SocketType::Datagram, SocketType::SequencedPacket}) {
       auto [a, b] = Socket::socketpair(type);
-      test::Task writer = start([&, &a = a] {
+      test::Task writer = start([&] {
         sleep_for(5ms);
         a.send_all("one"sv);
         a.send_all("two"sv);
@@ -420,7 +420,7 @@ TEST_P(SocketKillTest, NothingIsLostWhenAKillRacesWithArrival) {
     auto [a, b] = tcp_pair();
     std::string got;
     for (int i = 0; i < 300; ++i) {
-      test::Task reader = start([&, &b = b] { got += b.recv(1, patiently()); });
+      test::Task reader = start([&] { got += b.recv(1, patiently()); });
       if (i % 3 != 0) yield();
       a.send_all("x"sv);
       if (i % 2 == 0) yield();
@@ -443,7 +443,7 @@ TEST_P(SocketTest, WaitsForReadinessWithoutTransferring) {
     EXPECT_TRUE(b.wait_readable(patiently()));
     EXPECT_EQ(b.recv(10, patiently()), "x");
     EXPECT_FALSE(b.wait_readable(soon()));
-    test::Task waiting = start([&, &b = b] { EXPECT_TRUE(b.wait_readable(patiently())); });
+    test::Task waiting = start([&] { EXPECT_TRUE(b.wait_readable(patiently())); });
     sleep_for(5ms);
     a.close();
     waiting.join();
@@ -451,7 +451,7 @@ TEST_P(SocketTest, WaitsForReadinessWithoutTransferring) {
     auto [c, d] = Socket::socketpair();
     test::fill(c);
     EXPECT_FALSE(c.wait_writable(soon()));
-    test::Task draining = start([&, &d = d] {
+    test::Task draining = start([&] {
       while (d.recv(1 << 20, Deadline::after(100ms)).size() > 0) {
       }
     });
@@ -480,7 +480,7 @@ TEST_P(SocketKillTest, AFiberWhoseSocketIsAlwaysReadyCanBeKilled) {
     std::size_t sent = 0;
     std::string got;
     auto [a, b] = Socket::socketpair();
-    test::Task busy = start([&, &a = a, &b = b] {
+    test::Task busy = start([&] {
       for (;;) {
         a.send_all("x"sv);
         ++sent;
@@ -592,7 +592,7 @@ TEST_P(SocketTest, ADeadlineGivenWinsOverTheTimeout) {
   run([] {
     auto [a, b] = tcp_pair();
     b.set_timeout(10ms);
-    test::Task writer = start([&, &a = a] {
+    test::Task writer = start([&] {
       sleep_for(100ms);
       a.send_all("x"sv);
     });
@@ -625,7 +625,7 @@ TEST_P(SocketTest, ShortReadThenEndOfStreamIsSeen) {
   run([] {
     for (int round = 0; round < 50; ++round) {
       auto [a, b] = tcp_pair();
-      test::Task reader = start([&, &b = b] {
+      test::Task reader = start([&] {
         std::string got;
         for (std::string bytes = b.recv(100, patiently()); !bytes.empty(); bytes = b.recv(100, patiently())) got += bytes;
         EXPECT_EQ(got, "short");
@@ -643,7 +643,7 @@ TEST_P(SocketTest, BytesBehindAnUrgentMarkAreSeen) {
   run([] {
     for (int round = 0; round < 50; ++round) {
       auto [a, b] = tcp_pair();
-      test::Task reader = start([&, &b = b] {
+      test::Task reader = start([&] {
         // Taken as ordinary data: the read before it stops at the mark, with more behind it.
         b.set_option(SOL_SOCKET, SO_OOBINLINE, 1);
         std::string got;
@@ -670,7 +670,7 @@ TEST_P(SocketTest, BytesBehindAPassedDescriptorAreSeen) {
   run([] {
     for (int round = 0; round < 50; ++round) {
       auto [a, b] = Socket::socketpair();
-      test::Task reader = start([&, &b = b] {
+      test::Task reader = start([&] {
         std::string got;
         while (got.size() < 9) got += b.recv(100, patiently());
         EXPECT_EQ(got, "before!af");
@@ -688,7 +688,7 @@ TEST_P(SocketTest, PassesDescriptorsCloseOnExec) {
   run([] {
     auto [a, b] = Socket::socketpair();
     test::TemporaryFile file{"x"};
-    test::Task sender = start([&, &a = a] {
+    test::Task sender = start([&] {
       sleep_for(5ms);
       send_descriptor(a, file.fd(), "!");
     });
@@ -789,7 +789,7 @@ TEST_P(SocketTest, NoSignalIsEverRaisedForABrokenConnection) {
       for (const bool is_tcp : {true, false}) {
         auto [a, b] = is_tcp ? tcp_pair() : Socket::socketpair();
         a.shutdown(Socket::How::Write);
-        EXPECT_EQ(thrown_by<OSError>([&, &a = a] { call(a); }).errno_value(), EPIPE);
+        EXPECT_EQ(thrown_by<OSError>([&] { call(a); }).errno_value(), EPIPE);
       }
     }
   });
@@ -808,7 +808,7 @@ TEST_P(SocketTest, SendfileSendsThePartOfTheFileThatWasAskedFor) {
     test::TemporaryFile file{content};
     auto [a, b] = tcp_pair();
     std::size_t sent = 0;
-    test::Task writer = start([&, &a = a] {
+    test::Task writer = start([&] {
       sent = a.sendfile(file.fd(), 12345, 5u << 20, patiently());
       sent += a.sendfile(file.fd(), static_cast<off_t>(content.size()) - 10, 1u << 20, patiently());
       sent += a.sendfile(file.fd(), static_cast<off_t>(content.size()) + 10, 1u << 20, patiently());
@@ -828,7 +828,7 @@ TEST_P(SocketTest, SendfileThatRunsOutOfTimeSaysHowMuchWentOut) {
     const std::size_t size = test::long_message().size();
     auto [a, b] = tcp_pair();
     const auto error = thrown_by<SendTimeout>(
-        [&, &a = a] { (void)a.sendfile(test::long_file().fd(), 0, size, Deadline::after(50ms)); });
+        [&] { (void)a.sendfile(test::long_file().fd(), 0, size, Deadline::after(50ms)); });
     a.shutdown(Socket::How::Write);
     std::size_t arrived = 0;
     while (const std::size_t count = b.recv(1 << 20, patiently()).size()) arrived += count;
@@ -887,7 +887,7 @@ TEST_P(SocketTest, AResetNamesThePeerThatTheKernelHasForgotten) {
 TEST_P(SocketTest, ShutdownWakesTheReaderWithTheEndOfTheStream) {
   run([] {
     auto [a, b] = tcp_pair();
-    test::Task reader = start([&, &a = a] { EXPECT_EQ(a.recv(10, patiently()), ""); });
+    test::Task reader = start([&] { EXPECT_EQ(a.recv(10, patiently()), ""); });
     sleep_for(5ms);
     a.shutdown(Socket::How::Read);
     reader.join();
@@ -979,7 +979,7 @@ TEST_P(SocketTest, DetachGivesTheDescriptorUpOpen) {
   run([] {
     auto [a, b] = tcp_pair();
     const int before = a.fd();
-    test::Task reader = start([&, &a = a] { (void)a.recv(1, patiently()); });
+    test::Task reader = start([&] { (void)a.recv(1, patiently()); });
     sleep_for(10ms);
     const int fd = a.detach();
     EXPECT_EQ(fd, before);
@@ -1015,7 +1015,7 @@ TEST_P(SocketTest, NumbersOfClosedSocketsAreNotConfusedWithNewOnes) {
   run([] {
     for (int round = 0; round < 200; ++round) {
       auto [a, b] = tcp_pair();
-      test::Task reader = start([&, &b = b] {
+      test::Task reader = start([&] {
         try {
           for (;;) (void)b.recv(1, patiently());
         } catch (const OSError& error) {
