@@ -252,8 +252,10 @@ bool Scheduler::watch_worker(Worker& worker, Watched& seen, std::int64_t now, st
   if (worker.ring().size() > 0 || queue_.size() > 0 || worker.timers().next_due() <= now) wake_one();
   seen.stuck += passed;
   if (seen.stuck >= kStalledAfter && !seen.reported && worker.running()) {
-    seen.reported = true;
-    if (std::optional<Stall> stall = look_at_stall(worker, seen.stuck)) stalls.push_back(*std::move(stall));
+    if (std::optional<Stall> stall = look_at_stall(worker, seen.stuck)) {
+      seen.reported = true;
+      stalls.push_back(*std::move(stall));
+    }
   }
   return true;
 }

@@ -27,6 +27,7 @@ namespace {
 
 constexpr std::size_t kMostFrames = 6;
 constexpr std::size_t kMostWords = 512;
+constexpr std::int64_t kReportedWithoutPlaceAfter = 1'000'000'000;
 
 struct Place {
   std::uintptr_t instruction = 0;
@@ -34,11 +35,13 @@ struct Place {
 };
 
 // A thread that runs is asked by a signal, one that sleeps in the kernel is not: a signal would cut its sleep short.
+std::atomic<int> asked{0};  // its number: who answers a former question late says nothing
 std::atomic<std::uint32_t> answered{0};
 std::atomic<std::uintptr_t> answer_instruction{0};
 std::atomic<std::uintptr_t> answer_stack{0};
 
 void on_question(int, siginfo_t*, void* context) {
+  if (::gettid() != asked.load(std::memory_order_relaxed)) return;
 #if defined(__x86_64__)
   const auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
   answer_instruction.store(static_cast<std::uintptr_t>(registers[REG_RIP]), std::memory_order_relaxed);
@@ -67,6 +70,7 @@ bool signal_is_ours() {
 bool ask_running_thread(int thread, Place& place) {
   if (!signal_is_ours()) return false;
   answered.store(0, std::memory_order_relaxed);
+  asked.store(thread, std::memory_order_relaxed);
   if (::syscall(SYS_tgkill, ::getpid(), thread, SIGURG) != 0) return false;
   port::futex_wait(port::futex_word(answered), 0, Deadline::after(std::chrono::milliseconds{20}));
   if (answered.load(std::memory_order_acquire) == 0) return false;
@@ -169,7 +173,7 @@ bool is_of_a_system_library(std::uintptr_t address) {
 }
 
 // Who called the function of the program that does not come to an end: inside that function the instruction moves about, and
-// so does what it calls of the C library. 0: a busy machine did not let the thread answer in time.
+// so does what it calls of the C library. 0: unknown.
 std::uintptr_t place_of(const Stall& stall, const std::vector<std::uintptr_t>& frames) {
   bool inside = stall.instruction != 0 && !is_of_a_system_library(stall.instruction);
   for (const std::uintptr_t frame : frames) {
@@ -216,6 +220,8 @@ std::optional<Stall> look_at_stall(const Worker& worker, std::int64_t nanosecond
     stall.instruction = place.instruction;
     stall.words = copy_stack(*fiber, place.stack);
   }
+  // A busy machine may not let the thread answer in time. It is asked again, while there is reason to.
+  if (stall.words.empty() && nanoseconds < kReportedWithoutPlaceAfter) return std::nullopt;
   return stall;
 }
 

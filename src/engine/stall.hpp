@@ -18,7 +18,7 @@ struct Stall {
   std::vector<std::uintptr_t> words;  ///< of its stack, innermost first
 };
 
-/// Called by the monitor's thread, with its lock held.
+/// Called by the monitor's thread, with its lock held. Nothing: ask again later.
 [[nodiscard]] std::optional<Stall> look_at_stall(const Worker& worker, std::int64_t nanoseconds) noexcept;
 
 /// Tells about it on stderr, once per place. Called without any lock: it asks the dynamic linker for names.
