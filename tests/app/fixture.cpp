@@ -96,6 +96,7 @@ void redirect(const std::string& path, int flags, int target) {
   redirect(files + "/out", O_WRONLY | O_CREAT | O_APPEND, STDOUT_FILENO);
   redirect(files + "/err", O_WRONLY | O_CREAT | O_APPEND, STDERR_FILENO);
   if (!options.folder.empty() && ::chdir(options.folder.c_str()) != 0) ::_exit(126);
+  if (options.prepare) options.prepare();
   for (const std::string& variable : options.environment) ::putenv(const_cast<char*>(variable.c_str()));
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));

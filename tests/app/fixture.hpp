@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -52,6 +53,7 @@ class Process {
     std::string input;                     // standard input; empty: nothing
     std::vector<std::string> environment;  // NAME=VALUE, added to ours
     std::string folder;                    // where it runs; empty: here
+    std::function<void()> prepare;         // called in the new process, before the program starts
   };
   explicit Process(const std::vector<std::string>& arguments) : Process(arguments, Options()) {}
   Process(const std::vector<std::string>& arguments, const Options& options);

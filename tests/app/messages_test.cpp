@@ -111,7 +111,9 @@ TEST(Messages, ResponsesSurviveTheWire) {
   EXPECT_EQ(failed.code, Code::NoSpace);
   EXPECT_EQ(failed.size, 9u);
   EXPECT_EQ(get<Bye>(parse_response(to_json(Bye{Code::Draining, "later"}))).code, Code::Draining);
+  EXPECT_EQ(get<Bye>(parse_response(to_json(Bye{Code::TakenOver, "", 7}))).id, 7u);
   EXPECT_EQ(get<Bye>(parse_response(R"({"msg_type":"bye","code":"of_tomorrow"})")).code, Code::Io);
+  EXPECT_EQ(get<Bye>(parse_response(R"({"msg_type":"bye","code":"draining"})")).id, 0u);
 }
 
 TEST(Messages, TextsThatAreNoUtf8StillTravel) {

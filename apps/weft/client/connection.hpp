@@ -14,8 +14,10 @@ namespace weft::app {
 /// The server ended the conversation and said why.
 class SaidBye : public Error {
  public:
-  explicit SaidBye(const Bye& bye) : Error("the server says: " + bye.text), code_(bye.code) {}
+  explicit SaidBye(const Bye& bye) : Error("the server says: " + bye.text), code_(bye.code), request_(bye.id) {}
   [[nodiscard]] Code code() const noexcept { return code_; }
+  /// The request that was the reason; 0: none.
+  [[nodiscard]] RequestId request() const noexcept { return request_; }
   /// Whether coming back later, with the same request, can help.
   [[nodiscard]] bool is_worth_a_retry() const noexcept {
     return code_ == Code::Draining || code_ == Code::Busy || code_ == Code::TooSlow;
@@ -23,6 +25,7 @@ class SaidBye : public Error {
 
  private:
   Code code_;
+  RequestId request_;
 };
 
 /// The connection stood, and broke.

@@ -22,10 +22,13 @@ void SendWorker::run() {
       return;
     } catch (const std::exception& failure) {
       const auto* bye = dynamic_cast<const SaidBye*>(&failure);
-      if (bye && bye->code() == Code::TakenOver) settle_taken_over();
+      // Someone else sends the same file to the same place, and came later. Fighting back would never end.
+      const bool is_settled =
+          bye && bye->code() == Code::TakenOver &&
+          give_up(bye->request(), {Code::TakenOver, "another client goes on with this upload"});
       return_unanswered();
       if (job_.stopped.is_set()) return;
-      if (bye && bye->code() == Code::TakenOver) continue;
+      if (is_settled) continue;
       // The server takes fewer connections than we want: those that stand do the work.
       if (bye && bye->code() == Code::Busy && job_.connections.load() > 0) return;
       if (!retry_.wait_after(failure, job_.target, job_.report, job_.stopped)) {
@@ -94,18 +97,19 @@ void SendWorker::note_digest(RequestId id, const std::string& sha256) {
 }
 
 // The server's answer to it will find nothing in flight, and be ignored.
-void SendWorker::give_up(RequestId id, const Refusal& why) {
+bool SendWorker::give_up(RequestId id, const Refusal& why) {
   std::optional<SendItem> item;
   {
     const std::lock_guard guard(lock_);
     const auto it = in_flight_.find(id);
-    if (it == in_flight_.end()) return;
+    if (it == in_flight_.end()) return false;
     item = std::move(it->second.item);
     in_flight_bytes_ -= item->file.size;
     in_flight_.erase(it);
   }
   job_.report.progress().bytes_done.fetch_sub(item->counted_bytes, std::memory_order_relaxed);
   job_.report.file_failed(item->file.path, why.code(), why.what());
+  return true;
 }
 
 void SendWorker::wait_until_answered() {
@@ -139,21 +143,6 @@ void SendWorker::return_unanswered() {
     flight.item.counted_bytes = 0;
     job_.work.put_back(std::move(flight.item));
   }
-}
-
-// Someone else sends the same file to the same place, and came later. Fighting back would never end.
-void SendWorker::settle_taken_over() {
-  std::optional<SendItem> item;
-  {
-    const std::lock_guard guard(lock_);
-    const auto it = in_flight_.find(current_.id);
-    if (it != in_flight_.end()) {
-      item = std::move(it->second.item);
-      in_flight_.erase(it);
-    }
-  }
-  if (item)
-    job_.report.file_failed(item->file.name, Code::TakenOver, "another client goes on with this upload");
 }
 
 void SendWorker::fail_connection(std::exception_ptr failure) {

@@ -49,7 +49,8 @@ class SendWorker {
   void count_sent(RequestId id, std::uint64_t bytes);
   void count_found(RequestId id, std::uint64_t bytes);
   void note_digest(RequestId id, const std::string& sha256);
-  void give_up(RequestId id, const Refusal& why);
+  /// Reports it as failed. Returns: whether it was in flight.
+  bool give_up(RequestId id, const Refusal& why);
   void abort_chunks();
   [[nodiscard]] std::optional<Ready> wait_ready(RequestId id);
   [[nodiscard]] bool current_failed() const;
@@ -66,7 +67,6 @@ class SendWorker {
 
   // Between connections.
   void return_unanswered();
-  void settle_taken_over();
 
   SendJob& job_;
   Retry retry_;

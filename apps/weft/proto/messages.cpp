@@ -250,7 +250,7 @@ Response parse_response(std::string_view frame) {
   if (type == "end") return parse_end(f);
   if (type == "error")
     return Failed{f.number("id"), parse_code_field(f), f.text_or("text", ""), f.number_or("size", 0)};
-  if (type == "bye") return Bye{parse_code_field(f), f.text_or("text", "")};
+  if (type == "bye") return Bye{parse_code_field(f), f.text_or("text", ""), f.number_or("id", 0)};
   if (type == "wait") return Wait{f.number_or("id", 0)};
   fail_unknown(type);
 }
@@ -363,7 +363,9 @@ std::string to_json(const Failed& m) {
 }
 
 std::string to_json(const Bye& m) {
-  return dump({{"msg_type", "bye"}, {"code", code_text(m.code)}, {"text", m.text}});
+  json object = {{"msg_type", "bye"}, {"code", code_text(m.code)}, {"text", m.text}};
+  if (m.id != 0) object["id"] = m.id;
+  return dump(object);
 }
 
 }  // namespace weft::app

@@ -150,6 +150,7 @@ struct Failed {
 struct Bye {
   Code code = Code::Io;
   std::string text;
+  RequestId id = 0;  // the request that is the reason; 0: none
 };
 
 using Response = std::variant<Welcome, Ready, Done, Entries, FileHead, End, Failed, Bye, Wait>;

@@ -34,8 +34,8 @@ void UploadReceiver::receive(const Put& put) {
   check_before(put, folder.get());
 
   const UploadIdentity identity{put.name, put.size, put.mtime_ns, put.checks};
-  const auto evict = [&wire = wire_] {
-    wire.try_farewell({Code::TakenOver, "a newer connection goes on with this upload"});
+  const auto evict = [&wire = wire_, id = put.id] {
+    wire.try_farewell({Code::TakenOver, "a newer connection goes on with this upload", id});
     wire.socket().close();
   };
   const UploadRegistry::Claim claim =

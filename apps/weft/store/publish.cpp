@@ -17,10 +17,18 @@ namespace weft::app {
 
 namespace {
 
-// Unique among all processes that ever used this private folder: O_EXCL would catch what is not.
-std::string fresh_private_name() {
+// Tries names until `create` finds one free, and returns it. A process that was killed may have left some, and in a
+// container the next one has the same number.
+template <class Create>
+std::string create_under_fresh_name(Create create) {
   static std::atomic<std::uint64_t> counter{0};
-  return fmt::format(".weft-tmp-{}-{}", ::getpid(), counter.fetch_add(1, std::memory_order_relaxed));
+  while (true) {
+    std::string name =
+        fmt::format(".weft-tmp-{}-{}", ::getpid(), counter.fetch_add(1, std::memory_order_relaxed));
+    const int error = create(name.c_str());
+    if (error == 0) return name;
+    if (error != EEXIST) throw refusal_of_errno(error, "make a temporary file", name);
+  }
 }
 
 FileDescriptor open_unnamed(int folder) {
@@ -79,10 +87,10 @@ StagedFile::StagedFile(const Root& root, int folder)
     : folder_(folder), private_folder_(root.private_fd() >= 0 ? root.private_fd() : folder) {
   if (root.has_unnamed_files()) file_ = open_unnamed(folder);
   if (file_) return;
-  private_name_ = fresh_private_name();
-  file_ = FileDescriptor(
-      ::openat(private_folder_, private_name_.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
-  if (!file_) throw refusal_of_errno(errno, "make a temporary file", private_name_);
+  private_name_ = create_under_fresh_name([&](const char* name) {
+    file_ = FileDescriptor(::openat(private_folder_, name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
+    return file_ ? 0 : errno;
+  });
 }
 
 StagedFile::StagedFile(StagedFile&& other) noexcept
@@ -112,12 +120,10 @@ std::string StagedFile::publish(std::string_view leaf, Policy policy) {
 
 // linkat(2) cannot replace a file; rename(2) can, but needs a name to rename from.
 void StagedFile::give_private_name() {
-  std::string name = fresh_private_name();
   const std::string self = fmt::format("/proc/self/fd/{}", file_.get());
-  if (::linkat(AT_FDCWD, self.c_str(), private_folder_, name.c_str(), AT_SYMLINK_FOLLOW) != 0) {
-    throw refusal_of_errno(errno, "store", name);
-  }
-  private_name_ = std::move(name);
+  private_name_ = create_under_fresh_name([&](const char* name) {
+    return ::linkat(AT_FDCWD, self.c_str(), private_folder_, name, AT_SYMLINK_FOLLOW) == 0 ? 0 : errno;
+  });
 }
 
 std::string publish_private(const Root& root, const std::string& private_name, int folder,
