@@ -164,6 +164,10 @@ bool killed_before_park(Context& self) noexcept {
   return !shielded && settle_armed(self, kCancelled);
 }
 
+void check_cancelled(const Context& self) {
+  if (self.cancel_requested() && std::uncaught_exceptions() == 0) throw_cancelled();
+}
+
 void throw_cancelled() { throw Cancelled{}; }
 
 void throw_timeout(const char* operation) {

@@ -108,7 +108,7 @@ int Reactor::add(int fd, Descriptor& descriptor, std::uint16_t generation) noexc
 
 void Reactor::remove(int fd) noexcept { ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr); }
 
-// Runs on the stack of a worker's thread, never on a fiber's: errno and the events belong to this thread.
+// On the stack of a worker's thread or of a fiber that yields or ends. Nothing in here switches: errno stays this thread's.
 void Reactor::poll(Deadline deadline) noexcept {
   epoll_event events[kBatch];
   const int count = wait_for_events(epoll_, events, deadline);

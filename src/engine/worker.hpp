@@ -16,8 +16,9 @@ class Scheduler;
 
 /// One OS thread that runs fibers, or the seat for one.
 ///
-/// A fiber that stops picks its successor itself and switches straight to it. Only when nothing is runnable does it
-/// switch to the thread's own stack, where loop() steals, polls and sleeps. What must happen after the registers of the
+/// A fiber that stops picks its successor itself and switches straight to it. When nothing is runnable,
+/// when the successor does not rest yet, and from time to time, it switches to the thread's own stack, where loop()
+/// steals, polls and sleeps. What must happen after the registers of the
 /// leaving fiber are saved (only then may others run it, or reuse its stack) is done by whoever runs next: settle().
 ///
 /// This file and worker.cpp are compiled without ThreadSanitizer's instrumentation: fibers of one worker take turns with

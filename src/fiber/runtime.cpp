@@ -1,6 +1,6 @@
 #include <weft/fiber/runtime.hpp>
 
-#include <weft/io/blocking.hpp>
+#include <weft/detail/helper.hpp>
 
 #include "engine/scheduler.hpp"
 
@@ -30,8 +30,12 @@ unsigned Runtime::workers() const noexcept { return scheduler_->settings().worke
 void Runtime::drive(detail::Task& task) {
   const bool inside = detail::current_context().is_fiber() && &detail::current_scheduler() == scheduler_.get();
   if (scheduler_->settings().driven && !inside) {
-    // A fiber of another runtime lends a helper thread: its own has a worker already.
-    blocking([&] { drive_from_thread(task); });
+    if (detail::must_leave_worker()) {
+      // A fiber of another runtime lends a helper thread: its own has a worker already.
+      detail::run_on_helper([&] { drive_from_thread(task); });
+    } else {
+      drive_from_thread(task);
+    }
   }
   (void)task.join_until(Deadline::never());
 }

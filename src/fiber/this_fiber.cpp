@@ -2,8 +2,6 @@
 
 #include <sched.h>
 
-#include <exception>
-
 #include <weft/base/error.hpp>
 #include <weft/detail/context.hpp>
 
@@ -14,18 +12,9 @@ namespace weft {
 
 using detail::Context;
 
-namespace {
-
-void check(const Context& self) {
-  // Nothing throws Cancelled while another exception unwinds.
-  if (self.cancel_requested() && std::uncaught_exceptions() == 0) detail::throw_cancelled();
-}
-
-}  // namespace
-
 void yield() {
   Context& self = detail::current_context();
-  check(self);
+  detail::check_cancelled(self);
   if (self.is_fiber()) {
     auto& fiber = static_cast<detail::FiberContext&>(self);
     fiber.worker->yield(fiber);
@@ -44,6 +33,6 @@ void sleep_until(Deadline deadline) {
 
 bool in_fiber() noexcept { return detail::current_context().is_fiber(); }
 
-void check_cancelled() { check(detail::current_context()); }
+void check_cancelled() { detail::check_cancelled(detail::current_context()); }
 
 }  // namespace weft

@@ -247,6 +247,19 @@ TEST_F(Transfer, NewNamesCanBeGiven) {
   EXPECT_EQ(read_file(files / "h"), "x");
 }
 
+TEST_F(Transfer, ANewNameIsForOneFile) {
+  write_file(files / "d/f", "x");
+  for (const std::vector<std::string>& paths : {std::vector{files / "d"}, std::vector{files / "d/f", files / "d/f"}}) {
+    std::vector<std::string> arguments = {"--as", "g"};
+    arguments.insert(arguments.end(), paths.begin(), paths.end());
+    arguments.push_back(server.address());
+    const Result sent = send(arguments);
+    EXPECT_EQ(sent.code, 2);
+    EXPECT_NE(sent.err.find("--as: needs exactly one file"), std::string::npos) << sent.err;
+  }
+  EXPECT_TRUE(files_in(server.folder()).empty());
+}
+
 TEST_F(Transfer, BadPathsDoNotStopTheRest) {
   write_file(files / "good", "x");
   write_file(files / "bad\xff", "x");

@@ -44,8 +44,7 @@ void Session::run() {
 }
 
 void Session::converse() {
-  // A connection that says nothing is not worth more than the time for its first message.
-  std::optional<std::string> first = next_frame(context_.options.header_timeout);
+  std::optional<std::string> first = first_frame();
   if (!first || *first == kCloseFrame) return;
   const PlainRequest request = parse_plain_request(*first);
   if (const Hello* hello = std::get_if<Hello>(&request)) {
@@ -63,7 +62,7 @@ void Session::run_plain(std::string first_frame) {
   while (frame && *frame != kCloseFrame) {
     if (!handle_plain(*frame)) return;
     if (context_.is_draining.load()) return;
-    frame = next_frame(context_.options.idle_timeout);
+    frame = next_frame();
   }
 }
 
@@ -78,12 +77,23 @@ bool Session::handle_plain(std::string_view frame) {
   throw BadMessage("hello must be the first message");
 }
 
-std::optional<std::string> Session::next_frame(Duration idle_timeout) {
-  if (!wire_.wait_input(Deadline::after(idle_timeout))) {
-    context_.log.info("{}: nothing came for {}", peer_, clock_text(idle_timeout));
-    return std::nullopt;
-  }
+// A connection that says nothing is not worth more than the time for its first message.
+std::optional<std::string> Session::first_frame() {
+  const Duration timeout = context_.options.header_timeout;
+  const Deadline deadline = Deadline::after(timeout);
+  return has_input(deadline, timeout) ? wire_.recv_frame(deadline) : std::nullopt;
+}
+
+std::optional<std::string> Session::next_frame() {
+  const Duration timeout = context_.options.idle_timeout;
+  if (!has_input(Deadline::after(timeout), timeout)) return std::nullopt;
   return wire_.recv_frame(Deadline::after(context_.options.header_timeout));
+}
+
+bool Session::has_input(Deadline deadline, Duration timeout) {
+  const bool has_come = wire_.wait_input(deadline);
+  if (!has_come) context_.log.info("{}: nothing came for {}", peer_, clock_text(timeout));
+  return has_come;
 }
 
 void Session::report_failure(const std::exception& failure) {

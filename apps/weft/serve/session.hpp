@@ -32,7 +32,9 @@ class Session {
   void converse();
   void run_plain(std::string first_frame);
   [[nodiscard]] bool handle_plain(std::string_view frame);
-  [[nodiscard]] std::optional<std::string> next_frame(Duration idle_timeout);
+  [[nodiscard]] std::optional<std::string> first_frame();
+  [[nodiscard]] std::optional<std::string> next_frame();
+  [[nodiscard]] bool has_input(Deadline deadline, Duration timeout);
   void report_failure(const std::exception& failure);
 
   ServerContext& context_;

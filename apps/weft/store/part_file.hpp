@@ -30,7 +30,7 @@ struct UploadIdentity {
 ///     .weft-part/KEY        the bytes
 ///     .weft-part/KEY.sums   one XXH3 (8 bytes, little-endian) a chunk, written after the chunk itself
 ///
-/// It outlives the connection and the server. What is really there is found by verify(), which trusts nothing:
+/// It outlives the connection and the server. What is really there is found by verify_some(), which trusts nothing:
 /// after a power cut the bytes may be fewer than the sums, or wrong.
 /// Thread-safety: one caller at a time. Blocking: yes, in the kernel. Errors: Refusal.
 class PartFile {

@@ -116,6 +116,8 @@ void fence_before_park() noexcept;
 /// Asks a context to end: wakes it when it waits where that is allowed, and is remembered otherwise.
 void request_cancel(Context& context) noexcept;
 
+/// Throws Cancelled when the calling context was killed, unless another exception unwinds.
+void check_cancelled(const Context& self);
 [[noreturn]] void throw_cancelled();
 [[noreturn]] void throw_timeout(const char* operation);
 

@@ -1,21 +1,14 @@
 #pragma once
 
-#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
 
-#include <weft/base/unique_function.hpp>
+#include <weft/detail/helper.hpp>
 
 namespace weft {
-
-namespace detail {
-/// Runs job() on a helper thread while the calling fiber is parked.
-void run_on_helper(UniqueFunction<void()> job);
-[[nodiscard]] bool must_leave_worker() noexcept;
-}  // namespace detail
 
 /// Calls callable() where it may block a whole thread without stopping other fibers: files, name look-ups, any C library.
 ///
@@ -28,33 +21,18 @@ template <class F>
 auto blocking(F&& callable) -> std::invoke_result_t<F&> {
   using R = std::invoke_result_t<F&>;
   if (!detail::must_leave_worker()) return std::invoke(callable);
-  std::exception_ptr failure;
   if constexpr (std::is_void_v<R>) {
-    detail::run_on_helper([&] {
-      try {
-        std::invoke(callable);
-      } catch (...) {
-        failure = std::current_exception();
-      }
-    });
-    if (failure) std::rethrow_exception(failure);
+    detail::run_on_helper([&] { std::invoke(callable); });
   } else if constexpr (std::is_reference_v<R>) {
     std::remove_reference_t<R>* result = nullptr;
-    blocking([&] {
+    detail::run_on_helper([&] {
       R bound = std::invoke(callable);
       result = std::addressof(bound);
     });
     return static_cast<R>(*result);
   } else {
     std::optional<R> result;
-    detail::run_on_helper([&] {
-      try {
-        result.emplace(std::invoke(callable));
-      } catch (...) {
-        failure = std::current_exception();
-      }
-    });
-    if (failure) std::rethrow_exception(failure);
+    detail::run_on_helper([&] { result.emplace(std::invoke(callable)); });
     return std::move(*result);
   }
 }
