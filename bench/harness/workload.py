@@ -165,7 +165,8 @@ class Outcome:
 
 
 def run(workload: Workload, options: Options) -> Outcome:
-    """Runs every contender of `workload` in turns, round after round."""
+    """Runs every contender of `workload` in turns, round after round; another one begins in each round, as what runs
+    first, or after a certain other one, may have it harder."""
     wanted = [c for c in workload.contenders if not options.only or c.name in options.only]
     missing = {c.name: reason for c in wanted if (reason := c.missing(options.build_dir))}
     contenders = [c for c in wanted if c.name not in missing]
@@ -175,8 +176,9 @@ def run(workload: Workload, options: Options) -> Outcome:
     try:
         workload.prepare(options)
         for number in range(rounds):
+            first = number % max(1, len(contenders))
             for case in cases:
-                for contender in contenders:
+                for contender in contenders[first:] + contenders[:first]:
                     result = results.get((case.name, contender.name))
                     if result is None or result.failure:
                         continue

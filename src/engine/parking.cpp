@@ -48,15 +48,7 @@ void deliver_context(Context& context, bool was_parked) noexcept {
   if (was_parked) as_thread(context).wake();
 }
 
-/// The context's own decision before it parks. False: somebody else's came first.
-bool settle_armed(Context& self, Outcome outcome) noexcept {
-  std::uint64_t seen = self.waiter.load(std::memory_order_relaxed);
-  while (word::state(seen) == word::kArmed) {
-    const std::uint64_t decided = word::epoch(seen) | std::uint64_t{outcome} << word::kOutcomeShift;
-    if (self.waiter.compare_exchange_weak(seen, decided, std::memory_order_acq_rel, std::memory_order_relaxed)) return true;
-  }
-  return false;
-}
+bool settle_armed(Context& self, Outcome outcome) noexcept { return settle_own(self, word::kArmed, outcome); }
 
 Outcome park_fiber(FiberContext& self) noexcept {
   // Decided already or not, it comes back through a run queue: whoever decides schedules it.
@@ -82,6 +74,15 @@ WEFT_PER_THREAD bool unwinding(const Context& self) noexcept {
 }
 
 }  // namespace
+
+bool settle_own(Context& self, std::uint64_t from, Outcome outcome) noexcept {
+  std::uint64_t seen = self.waiter.load(std::memory_order_relaxed);
+  while (word::state(seen) == from) {
+    const std::uint64_t decided = word::epoch(seen) | std::uint64_t{outcome} << word::kOutcomeShift;
+    if (self.waiter.compare_exchange_weak(seen, decided, std::memory_order_acq_rel, std::memory_order_relaxed)) return true;
+  }
+  return false;
+}
 
 void Backoff::pause() noexcept {
   if (++rounds_ <= 64) {

@@ -141,15 +141,6 @@ bool ThreadContext::fall_asleep() noexcept {
   return false;
 }
 
-bool ThreadContext::decide_myself(Outcome outcome) noexcept {
-  std::uint64_t seen = waiter.load(std::memory_order_relaxed);
-  while (word::state(seen) == word::kParked) {
-    const std::uint64_t decided = word::epoch(seen) | std::uint64_t{outcome} << word::kOutcomeShift;
-    if (waiter.compare_exchange_weak(seen, decided, std::memory_order_acq_rel, std::memory_order_relaxed)) return true;
-  }
-  return false;
-}
-
 // Claimed, but the claimer may still hold the object's list bit: it lets go by settling the word.
 Outcome ThreadContext::settled() noexcept {
   Backoff backoff;
@@ -167,7 +158,7 @@ Outcome ThreadContext::park(Deadline deadline) noexcept {
     const std::uint64_t seen = waiter.load(std::memory_order_acquire);
     if (word::state(seen) != word::kParked) return settled();
     const int result = port::futex_wait(port::futex_low_half(waiter), static_cast<std::uint32_t>(seen), deadline);
-    if (result == -ETIMEDOUT && decide_myself(kTimedOut)) return kTimedOut;
+    if (result == -ETIMEDOUT && settle_own(*this, word::kParked, kTimedOut)) return kTimedOut;
   }
 }
 
@@ -202,9 +193,9 @@ Outcome ThreadContext::park_on(int fd, short events, Deadline deadline) noexcept
       const int ready = ::ppoll(polled, 2, forever && event >= 0 ? nullptr : &left, nullptr);
       if (ready > 0 && polled[1].revents != 0) drain(event);  // we are claimed, or it was for a former wait
       if ((ready > 0 && polled[0].revents != 0) || (ready < 0 && errno != EINTR)) {
-        if (decide_myself(kFired)) break;
+        if (settle_own(*this, word::kParked, kFired)) break;
       } else if (ready == 0 && deadline.has_passed()) {
-        if (decide_myself(kTimedOut)) break;
+        if (settle_own(*this, word::kParked, kTimedOut)) break;
       }
     }
   }

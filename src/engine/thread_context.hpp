@@ -24,13 +24,14 @@ class ThreadContext final : public Context {
 
  private:
   [[nodiscard]] bool fall_asleep() noexcept;
-  [[nodiscard]] bool decide_myself(Outcome outcome) noexcept;
   [[nodiscard]] Outcome settled() noexcept;
 
   std::atomic<bool> polling_{false};
   std::atomic<int> event_{-1};  // eventfd that ends a poll; made on first use
 };
 
+/// A context's own decision of its wait, while its word is in the state `from`. False: somebody else's came first.
+[[nodiscard]] bool settle_own(Context& self, std::uint64_t from, Outcome outcome) noexcept;
 /// Whether a kill came between arm() and now, and has been made the outcome.
 [[nodiscard]] bool killed_before_park(Context& self) noexcept;
 

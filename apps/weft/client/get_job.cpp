@@ -7,14 +7,9 @@
 #include "client/list.hpp"
 #include "client/retry.hpp"
 #include "proto/names.hpp"
-#include "weft/fiber/spawn.hpp"
 #include "weft/io/blocking.hpp"
 
 namespace weft::app {
-
-GetJob::GetJob(const Endpoint& server_endpoint, const ClientOptions& client_options, const Root& local_root,
-               Report& user_report)
-    : server(server_endpoint), options(client_options), destination(local_root), report(user_report) {}
 
 void GetJob::run(const std::vector<std::string>& names, const std::string& as) {
   Retry retry(options, has_connected);
@@ -26,14 +21,7 @@ void GetJob::run(const std::vector<std::string>& names, const std::string& as) {
       if (!retry.wait_after(failure, server, report, stopped)) break;
     }
   }
-  work.finish_adding();
-  for (Fiber<void>& worker : workers_) worker.get();
-}
-
-void GetJob::stop() {
-  stopped.set();
-  work.stop();
-  sockets.close_all();
+  finish();
 }
 
 void GetJob::find_files(const std::vector<std::string>& names, const std::string& as) {
@@ -65,7 +53,7 @@ void GetJob::find(ServerConnection& connection, const std::string& name, const s
     if (entry.is_folder) {
       weft::blocking([&] { return destination.make_folder(target, Fsync::None); });
     } else {
-      add({remote, target, entry.size, 0, 0});
+      add_file({remote, target, entry.size, 0, 0});
     }
   };
   try {
@@ -73,17 +61,13 @@ void GetJob::find(ServerConnection& connection, const std::string& name, const s
     if (hidden > 0) report.note(fmt::format("{}: {} entries cannot be received, left out", name, hidden));
   } catch (const Refusal& refusal) {
     if (refusal.code() != Code::NotAFolder) throw;
-    add({name, local, std::nullopt, 0, 0});
+    add_file({name, local, std::nullopt, 0, 0});
   }
 }
 
-void GetJob::add(GetItem item) {
-  report.progress().files_known.fetch_add(1, std::memory_order_relaxed);
-  report.progress().bytes_known.fetch_add(item.size.value_or(0), std::memory_order_relaxed);
-  work.add(std::move(item));
-  if (workers_.size() < options.jobs && (workers_.empty() || work.size() > 0)) {
-    workers_.push_back(spawn([this] { GetWorker(*this).run(); }));
-  }
+void GetJob::add_file(GetItem item) {
+  const std::uint64_t bytes = item.size.value_or(0);
+  add(std::move(item), bytes, [this] { GetWorker(*this).run(); });
 }
 
 }  // namespace weft::app

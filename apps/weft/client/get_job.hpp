@@ -1,20 +1,14 @@
 #pragma once
 
-#include <atomic>
 #include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
 
-#include "base/endpoint.hpp"
+#include "base/exit_code.hpp"
 #include "client/connection.hpp"
-#include "client/options.hpp"
-#include "client/report.hpp"
-#include "client/send_job.hpp"
-#include "client/work_list.hpp"
+#include "client/transfer_job.hpp"
 #include "store/root.hpp"
-#include "weft/fiber/fiber.hpp"
-#include "weft/sync/event.hpp"
 
 namespace weft::app {
 
@@ -27,35 +21,24 @@ struct GetItem {
   std::uint64_t counted_bytes = 0;  // of Progress::bytes_done, to be taken back when the try fails
 };
 
-/// Receives files and folders over several connections.
+/// Receives files and folders; its workers are GetWorkers.
 ///
-/// One fiber finds out what there is to receive, the others each have a connection and take from a common list.
 /// Thread-safety: run() by one fiber; stop() from any thread.
-class GetJob {
+class GetJob : public TransferJob<GetItem> {
  public:
-  GetJob(const Endpoint& server, const ClientOptions& options, const Root& destination, Report& report);
+  GetJob(const Endpoint& endpoint, const ClientOptions& client_options, const Root& local_root, Report& user_report)
+      : TransferJob(endpoint, client_options, user_report), destination(local_root) {}
 
   /// Receives `names`, each a file or a whole folder, into the destination. `as` renames a single one.
   void run(const std::vector<std::string>& names, const std::string& as);
-  void stop();
 
-  // What the workers share.
-  const Endpoint& server;
-  const ClientOptions& options;
   const Root& destination;
-  Report& report;
-  WorkList<GetItem> work;
-  OpenSockets sockets;
-  Event stopped;
-  std::atomic<bool> has_connected{false};
-  std::atomic<int> connections{0};
 
  private:
   void find_files(const std::vector<std::string>& names, const std::string& as);
   void find(ServerConnection& connection, const std::string& name, const std::string& local);
-  void add(GetItem item);
+  void add_file(GetItem item);
 
-  std::vector<Fiber<void>> workers_;
   // A listing that was cut is asked for again.
   std::size_t names_found_ = 0;
   std::unordered_set<std::string> found_;

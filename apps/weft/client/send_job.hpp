@@ -1,21 +1,11 @@
 #pragma once
 
-#include <atomic>
-#include <mutex>
-#include <set>
+#include <cstdint>
 #include <string>
 #include <vector>
 
-#include "base/endpoint.hpp"
-#include "client/open_sockets.hpp"
-#include "client/options.hpp"
-#include "client/report.hpp"
+#include "client/transfer_job.hpp"
 #include "client/walk.hpp"
-#include "client/work_list.hpp"
-#include "weft/fiber/fiber.hpp"
-#include "weft/net/socket.hpp"
-#include "weft/sync/event.hpp"
-#include "weft/sync/lock.hpp"
 
 namespace weft::app {
 
@@ -29,34 +19,19 @@ struct SendItem {
   std::uint64_t counted_bytes = 0;  // of Progress::bytes_done, to be taken back when the try fails
 };
 
-/// Sends files and folders over several connections.
+/// Sends files and folders; its workers are SendWorkers.
 ///
-/// One fiber walks the local tree, the others each have a connection and take from a common list (SendWorker).
 /// Thread-safety: run() by one fiber; stop() from any thread.
-class SendJob {
+class SendJob : public TransferJob<SendItem> {
  public:
-  SendJob(const Endpoint& target, const ClientOptions& options, Report& report);
+  using TransferJob::TransferJob;
 
   /// Sends `paths`, each as a file or a whole tree. `as` renames a single file.
   void run(const std::vector<std::string>& paths, const std::string& as);
-  /// Ends everything at once; what was not finished can be resumed.
-  void stop();
-
-  // What the workers share.
-  const Endpoint& target;
-  const ClientOptions& options;
-  Report& report;
-  WorkList<SendItem> work;
-  OpenSockets sockets;
-  Event stopped;
-  std::atomic<bool> has_connected{false};
-  std::atomic<int> connections{0};
 
  private:
   void find_files(const std::vector<std::string>& paths, const std::string& as);
-  void add(LocalFile file);
-
-  std::vector<Fiber<void>> workers_;
+  void add_file(LocalFile file);
 };
 
 }  // namespace weft::app

@@ -31,7 +31,7 @@ void SendWorker::run() {
       if (is_settled) continue;
       // The server takes fewer connections than we want: those that stand do the work.
       if (bye && bye->code() == Code::Busy && job_.connections.load() > 0) return;
-      if (!retry_.wait_after(failure, job_.target, job_.report, job_.stopped)) {
+      if (!retry_.wait_after(failure, job_.server, job_.report, job_.stopped)) {
         job_.work.stop();
         return;
       }
@@ -40,7 +40,7 @@ void SendWorker::run() {
 }
 
 void SendWorker::use_connection() {
-  connection_ = std::make_unique<ServerConnection>(job_.target, job_.options, &job_.sockets);
+  connection_ = std::make_unique<ServerConnection>(job_.server, job_.options, &job_.sockets);
   retry_.connected();
   if (!connection_->welcome().may_write) throw SaidBye({Code::Denied, "the token does not allow uploads"});
   {
