@@ -62,6 +62,13 @@ std::string noise(std::size_t size, std::uint64_t seed) {
   return bytes;
 }
 
+testing::AssertionResult same_bytes(std::string_view actual, std::string_view expected) {
+  if (actual == expected) return testing::AssertionSuccess();
+  const auto [at, unused] = std::mismatch(actual.begin(), actual.end(), expected.begin(), expected.end());
+  return testing::AssertionFailure() << actual.size() << " bytes instead of " << expected.size()
+                                     << ", different from byte " << at - actual.begin() << " on";
+}
+
 std::vector<std::string> files_in(const fs::path& folder) {
   std::vector<std::string> files;
   for (auto it = fs::recursive_directory_iterator(folder); it != fs::recursive_directory_iterator(); ++it) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <gtest/gtest.h>
 #include <sys/types.h>
 
 #include <chrono>
@@ -39,6 +40,8 @@ void write_file(const std::string& path, std::string_view content);
 [[nodiscard]] std::string read_file(const std::string& path);
 /// Reproducible bytes that do not compress into anything regular.
 [[nodiscard]] std::string noise(std::size_t size, std::uint64_t seed = 1);
+/// Whether they are equal; says where they are not, and does not print megabytes.
+[[nodiscard]] testing::AssertionResult same_bytes(std::string_view actual, std::string_view expected);
 /// Relative paths of all regular files beneath `folder`, sorted; the private folder left out.
 [[nodiscard]] std::vector<std::string> files_in(const std::filesystem::path& folder);
 /// Calls `condition` until it holds. False: it did not within kPatience.

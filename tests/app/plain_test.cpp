@@ -51,8 +51,8 @@ TEST_F(Plain, MessagesArePrintedAndFilesStored) {
   client.send_frame("close");
   EXPECT_TRUE(client.sees_the_end());
   EXPECT_TRUE(prints("] hello, server\n"));
-  EXPECT_EQ(read_file(server.file("a.bin")), noise(5000));
-  EXPECT_EQ(read_file(server.file("b/c.bin")), noise(3'000'000, 2));
+  EXPECT_TRUE(same_bytes(read_file(server.file("a.bin")), noise(5000)));
+  EXPECT_TRUE(same_bytes(read_file(server.file("b/c.bin")), noise(3'000'000, 2)));
   EXPECT_EQ(server.stop(), 0);
 }
 
@@ -280,9 +280,9 @@ TEST(PlainSend, UploadsToThirtyLinesOfPython) {
       run(weft({"send", "--plain", files / "a.bin", files / "empty", files / "big.bin", address}));
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(server.wait(), 0) << server.err();
-  EXPECT_EQ(read_file(folder / "a.bin"), noise(300'000));
+  EXPECT_TRUE(same_bytes(read_file(folder / "a.bin"), noise(300'000)));
   EXPECT_EQ(read_file(folder / "empty"), "");
-  EXPECT_EQ(read_file(folder / "big.bin"), noise(20'000'000, 3));
+  EXPECT_TRUE(same_bytes(read_file(folder / "big.bin"), noise(20'000'000, 3)));
 }
 
 TEST_F(Plain, SendPlainSpeaksToServeToo) {

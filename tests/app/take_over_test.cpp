@@ -32,7 +32,7 @@ TEST_F(TakeOver, BySendGoesOnWhereTheOtherStands) {
   ASSERT_TRUE(eventually([&] { return proxy.is_holding(); }));
   const Result second = run(weft({"send", "--json", files / "film", server.address()}));
   EXPECT_EQ(second.code, 0) << second.err << first.err() << server.process().err();
-  EXPECT_EQ(read_file(server.file("film")), noise(kSize));
+  EXPECT_TRUE(same_bytes(read_file(server.file("film")), noise(kSize)));
   const auto summary = nlohmann::json::parse(second.out.substr(second.out.rfind("{\"bytes\"")));
   EXPECT_LT(summary["bytes_moved"].get<std::size_t>(), kSize - 3'000'000) << second.out;
 
@@ -56,7 +56,7 @@ TEST_F(TakeOver, DoesNotKeepTheFirstFromItsOtherFiles) {
   EXPECT_EQ(second.code, 0) << second.err << first.err() << server.process().err();
   EXPECT_EQ(first.wait(), 1);
   EXPECT_EQ(read_file(server.file("later")), "one more");
-  EXPECT_EQ(read_file(server.file("film")), noise(kSize));
+  EXPECT_TRUE(same_bytes(read_file(server.file("film")), noise(kSize)));
 }
 
 TEST_F(TakeOver, OfAnotherFileWithTheSameNameIsNone) {
