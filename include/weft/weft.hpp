@@ -17,7 +17,10 @@
 #include <weft/net/server_socket.hpp>
 #include <weft/net/socket.hpp>
 #include <weft/queue/queue.hpp>
+#include <weft/sync/barrier.hpp>
+#include <weft/sync/bounded_semaphore.hpp>
 #include <weft/sync/condition.hpp>
 #include <weft/sync/event.hpp>
 #include <weft/sync/lock.hpp>
+#include <weft/sync/rlock.hpp>
 #include <weft/sync/semaphore.hpp>

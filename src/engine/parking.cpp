@@ -1,4 +1,4 @@
-// How a wait begins, is decided and ends; the one place that asks whether a context is a thread or a fiber.
+// How a wait begins, is decided and ends: the one place where a thread and a fiber differ in that.
 
 #include <sched.h>
 

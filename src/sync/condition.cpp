@@ -7,10 +7,19 @@ namespace weft {
 using detail::Context;
 using detail::Entry;
 
-bool Condition::wait_until(std::unique_lock<Lock>& guard, Deadline deadline) {
+namespace {
+
+template <class L>
+void check_held(const std::unique_lock<L>& guard) {
   if (!guard.owns_lock() || guard.mutex()->owner() != detail::current_context_id()) {
     throw InvalidStateError{"wait on a Condition: the caller does not hold the lock it passed"};
   }
+}
+
+}  // namespace
+
+template <class Release, class Retake>
+bool Condition::wait_released(Deadline deadline, Release release, Retake retake) {
   Context& self = detail::current_context();
   Entry entry;
   if (!detail::arm(self, entry, detail::Cancellable::Yes)) detail::throw_cancelled();
@@ -20,16 +29,29 @@ bool Condition::wait_until(std::unique_lock<Lock>& guard, Deadline deadline) {
     list.set_value(list.value() | kWaiters);
   }
   // Linked before the lock is free: a notification by whoever takes it next finds us.
-  guard.mutex()->unlock();
+  release();
   const detail::Outcome outcome = detail::park(self, detail::WaitKind::Condition, this, deadline);
   if (outcome != detail::kFired) {
     Guard list{state_};
     if (entry.linked) waiters_.remove(entry);
     if (waiters_.empty()) list.set_value(list.value() & ~kWaiters);
   }
-  guard.mutex()->lock();
+  retake();
   if (outcome == detail::kCancelled) detail::throw_cancelled();
   return outcome == detail::kFired;
+}
+
+bool Condition::wait_until(std::unique_lock<Lock>& guard, Deadline deadline) {
+  check_held(guard);
+  Lock& lock = *guard.mutex();
+  return wait_released(deadline, [&] { lock.unlock(); }, [&] { lock.lock(); });
+}
+
+bool Condition::wait_until(std::unique_lock<RLock>& guard, Deadline deadline) {
+  check_held(guard);
+  RLock& lock = *guard.mutex();
+  std::uint64_t depth = 0;
+  return wait_released(deadline, [&] { depth = lock.release_all(); }, [&] { lock.take_again(depth); });
 }
 
 void Condition::notify(std::size_t count) noexcept {

@@ -1,5 +1,6 @@
 #include <weft/sync/semaphore.hpp>
 
+#include <algorithm>
 #include <string>
 
 #include <weft/base/error.hpp>
@@ -9,17 +10,16 @@ namespace weft {
 using detail::Context;
 using detail::Entry;
 
-namespace {
+Semaphore::Semaphore(std::uint32_t permits) : Semaphore{permits, max_value()} {}
 
-[[noreturn]] void too_many(std::uint64_t permits) {
-  throw InvalidStateError{"a Semaphore cannot hold " + std::to_string(permits) + " permits; the most is " +
-                          std::to_string(Semaphore::max_value())};
+Semaphore::Semaphore(std::uint32_t permits, std::uint32_t limit)
+    : state_{std::uint64_t{permits} << kCountShift}, limit_{limit} {
+  if (permits > max_value()) fail_too_many(permits);
 }
 
-}  // namespace
-
-Semaphore::Semaphore(std::uint32_t permits) : state_{std::uint64_t{permits} << kCountShift} {
-  if (permits > max_value()) too_many(permits);
+void Semaphore::fail_too_many(std::uint64_t permits) const {
+  throw InvalidStateError{"a Semaphore cannot hold " + std::to_string(permits) + " permits; the most of this one is " +
+                          std::to_string(std::min(limit_, max_value()))};
 }
 
 bool Semaphore::try_acquire() noexcept {
@@ -62,7 +62,7 @@ void Semaphore::release(std::uint32_t permits) {
   std::uint64_t seen = state_.load(std::memory_order_relaxed);
   while (!(seen & (kList | kWaiters))) {
     const std::uint64_t total = (seen >> kCountShift) + permits;
-    if (total > max_value()) too_many(total);
+    if (total > limit_) fail_too_many(total);
     if (state_.compare_exchange_weak(seen, total << kCountShift, std::memory_order_release, std::memory_order_relaxed)) {
       return;
     }
@@ -72,7 +72,7 @@ void Semaphore::release(std::uint32_t permits) {
   {
     Guard guard{state_};
     const std::uint64_t total = (guard.value() >> kCountShift) + permits;
-    if (total > max_value()) too_many(total);
+    if (total > limit_) fail_too_many(total);
     std::uint64_t left = permits;
     while (left > 0) {
       Entry* waiter = waiters_.claim_front();

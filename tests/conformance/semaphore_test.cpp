@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include <weft/base/error.hpp>
+#include <weft/sync/bounded_semaphore.hpp>
 #include <weft/sync/lock.hpp>
 
 #include "support/world.hpp"
@@ -226,6 +227,34 @@ TEST_P(SemaphoreConformance, NoMoreAreInsideThanItHasPermits) {
     join_all(runners);
     EXPECT_EQ(semaphore.value(), static_cast<unsigned>(kPermits));
     EXPECT_GT(most, 0);
+  });
+}
+
+TEST_P(SemaphoreConformance, BoundedHasNeverMoreThanItBeganWith) {
+  in_world([](World& world) {
+    BoundedSemaphore seats{3};
+    EXPECT_THROW(seats.release(), InvalidStateError);
+    EXPECT_EQ(seats.value(), 3u);
+    seats.acquire();
+    EXPECT_THROW(seats.release(2), InvalidStateError);
+    EXPECT_EQ(seats.value(), 2u);
+    seats.release();
+    EXPECT_THROW(seats.release(), InvalidStateError);
+    {
+      std::lock_guard seat{seats};
+      EXPECT_EQ(seats.value(), 2u);
+    }
+    EXPECT_EQ(seats.value(), 3u);
+    // With somebody waiting, too.
+    BoundedSemaphore one;
+    one.acquire();
+    Runner waiter = world.spawn([&] { one.acquire(); });
+    ASSERT_TRUE(waiter.soon_waits_in(WaitKind::Semaphore));
+    EXPECT_THROW(one.release(3), InvalidStateError);
+    one.release();
+    EXPECT_EQ(waiter.join(), Ending::Returned);
+    one.release();
+    EXPECT_THROW(one.release(), InvalidStateError);
   });
 }
 

@@ -36,6 +36,12 @@ class InvalidStateError : public Error {
   using Error::Error;
 };
 
+/// A party of a Barrier will not come, so that the others cannot be let through.
+class BrokenBarrierError : public Error {
+ public:
+  using Error::Error;
+};
+
 /// The peer sent what the protocol does not allow.
 class ProtocolError : public Error {
  public:

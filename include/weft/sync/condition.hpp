@@ -9,12 +9,14 @@
 #include <weft/base/deadline.hpp>
 #include <weft/detail/wait_list.hpp>
 #include <weft/sync/lock.hpp>
+#include <weft/sync/rlock.hpp>
 
 namespace weft {
 
-/// Waiting for a change of what a Lock protects.
+/// Waiting for a change of what a Lock or an RLock protects.
 ///
-/// Semantics:     after Python threading.Condition and std::condition_variable; the lock is passed to each wait. The
+/// Semantics:     after Python threading.Condition and std::condition_variable; the lock is passed to each wait, as
+///                a std::unique_lock. An RLock is given back wholly, however often the caller has taken it. The
 ///                forms without a predicate return only for a notification, a deadline or a kill, never for nothing; still,
 ///                another may have taken what was announced, so look again, or use a predicate.
 /// Thread-safety: every method, from any thread or fiber; may be destroyed once all waiters are notified.
@@ -29,33 +31,38 @@ class Condition {
   Condition(const Condition&) = delete;
   Condition& operator=(const Condition&) = delete;
 
-  void wait(std::unique_lock<Lock>& guard) { (void)wait_until(guard, Deadline::never()); }
-  template <class Predicate>
-  void wait(std::unique_lock<Lock>& guard, Predicate predicate) {
+  /// L: Lock or RLock, here and below.
+  template <class L>
+  void wait(std::unique_lock<L>& guard) {
+    (void)wait_until(guard, Deadline::never());
+  }
+  template <class L, class Predicate>
+  void wait(std::unique_lock<L>& guard, Predicate predicate) {
     while (!predicate()) wait(guard);
   }
 
   /// False: not notified before the deadline.
   [[nodiscard]] bool wait_until(std::unique_lock<Lock>& guard, Deadline deadline);
-  template <class AnyClock, class AnyDuration>
-  [[nodiscard]] bool wait_until(std::unique_lock<Lock>& guard, std::chrono::time_point<AnyClock, AnyDuration> point) {
+  [[nodiscard]] bool wait_until(std::unique_lock<RLock>& guard, Deadline deadline);
+  template <class L, class AnyClock, class AnyDuration>
+  [[nodiscard]] bool wait_until(std::unique_lock<L>& guard, std::chrono::time_point<AnyClock, AnyDuration> point) {
     return wait_until(guard, Deadline::at(point));
   }
-  template <class Rep, class Period>
-  [[nodiscard]] bool wait_for(std::unique_lock<Lock>& guard, std::chrono::duration<Rep, Period> timeout) {
+  template <class L, class Rep, class Period>
+  [[nodiscard]] bool wait_for(std::unique_lock<L>& guard, std::chrono::duration<Rep, Period> timeout) {
     return wait_until(guard, Deadline::after(timeout));
   }
 
   /// With a predicate: its last value, so that true means that what was waited for is so.
-  template <class Predicate>
-  [[nodiscard]] bool wait_until(std::unique_lock<Lock>& guard, Deadline deadline, Predicate predicate) {
+  template <class L, class Predicate>
+  [[nodiscard]] bool wait_until(std::unique_lock<L>& guard, Deadline deadline, Predicate predicate) {
     while (!predicate()) {
       if (!wait_until(guard, deadline)) return predicate();
     }
     return true;
   }
-  template <class Rep, class Period, class Predicate>
-  [[nodiscard]] bool wait_for(std::unique_lock<Lock>& guard, std::chrono::duration<Rep, Period> timeout,
+  template <class L, class Rep, class Period, class Predicate>
+  [[nodiscard]] bool wait_for(std::unique_lock<L>& guard, std::chrono::duration<Rep, Period> timeout,
                               Predicate predicate) {
     return wait_until(guard, Deadline::after(timeout), std::move(predicate));
   }
@@ -68,6 +75,9 @@ class Condition {
  private:
   static constexpr std::uint32_t kList = 1, kWaiters = 2;
   using Guard = detail::ListGuard<std::uint32_t, kList>;
+
+  template <class Release, class Retake>
+  [[nodiscard]] bool wait_released(Deadline deadline, Release release, Retake retake);
 
   std::atomic<std::uint32_t> state_{0};
   detail::WaitList waiters_;  // guarded by kList

@@ -51,6 +51,10 @@ class Semaphore {
   void unlock() { release(1); }
   [[nodiscard]] bool try_lock() noexcept { return try_acquire(); }
 
+ protected:
+  /// With another limit than max_value().
+  Semaphore(std::uint32_t permits, std::uint32_t limit);
+
  private:
   // The state: bit 0 guards the list, bit 1: somebody waits (then no permit is left), bits 2-33: permits.
   static constexpr std::uint64_t kList = 1, kWaiters = 2;
@@ -58,8 +62,11 @@ class Semaphore {
   static constexpr std::uint64_t kOne = 1 << kCountShift;
   using Guard = detail::ListGuard<std::uint64_t, kList>;
 
+  [[noreturn]] void fail_too_many(std::uint64_t permits) const;
+
   std::atomic<std::uint64_t> state_;
   detail::WaitList waiters_;  // guarded by kList
+  const std::uint32_t limit_;
 };
 
 }  // namespace weft
