@@ -276,7 +276,9 @@ TEST(Exit, CodesSayWhatHappened) {
   TempFolder folder;
   write_file(folder / "f", "x");
   EXPECT_EQ(run(weft({})).code, 2);
-  EXPECT_EQ(run(weft({"dance"})).code, 2);
+  const Result unknown = run(weft({"dance"}));
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_NE(unknown.err.find("no command \"dance\""), std::string::npos) << unknown.err;
   EXPECT_EQ(run(weft({"send"})).code, 2);
   EXPECT_EQ(run(weft({"send", folder / "f", "no endpoint"})).code, 2);
   EXPECT_EQ(run(weft({"send", "--jobs", "0", "x", "h:1"})).code, 2);

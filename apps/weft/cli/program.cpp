@@ -31,6 +31,11 @@ int run_command(const Command& command) {
   return static_cast<int>(runtime.run([&] { return command.run(); }));
 }
 
+bool has_command(const CLI::App& app, const std::string& name) {
+  const auto commands = app.get_subcommands([&](const CLI::App* command) { return command->get_name() == name; });
+  return !commands.empty();
+}
+
 }  // namespace
 
 std::string shell_quoted(const std::string& text) {
@@ -62,6 +67,11 @@ int run_program(int argc, const char* const* argv) {
   add_send_command(app, chosen, command_line);
   add_get_command(app, chosen);
   add_ls_command(app, chosen);
+  if (argc > 1 && argv[1][0] != '-' && !has_command(app, argv[1])) {
+    fmt::print(stderr, "weft: there is no command \"{}\"; there are serve, send, get and ls, see weft --help\n",
+               escaped(argv[1]));
+    return static_cast<int>(ExitCode::Usage);
+  }
   try {
     app.parse(argc, argv);
     if (chosen.run) return run_command(chosen);

@@ -19,6 +19,7 @@
 #include "serve/options.hpp"
 #include "serve/server.hpp"
 #include "store/root.hpp"
+#include "weft/io/blocking.hpp"
 
 namespace weft::app {
 
@@ -71,8 +72,8 @@ void print_greeting(const ServeOptions& options, const Address& address) {
 
 ExitCode serve(const ServeOptions& options) {
   raise_descriptor_limit();
-  const std::shared_ptr<spdlog::logger> log = make_log(options.is_quiet);
-  const Root root = Root::open(options.folder);
+  const std::shared_ptr<spdlog::logger> log = weft::blocking([&] { return make_log(options.is_quiet); });
+  const Root root = weft::blocking([&] { return Root::open(options.folder); });
   Server server(options, root, *log);
   try {
     print_greeting(options, server.listen());
