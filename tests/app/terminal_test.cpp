@@ -73,6 +73,10 @@ class TerminalTest : public ::testing::Test {
     out_ = client.out();
     return code;
   }
+  // When a bar would have been drawn three times.
+  static auto after_a_while() {
+    return [until = std::chrono::steady_clock::now() + 600ms] { return std::chrono::steady_clock::now() > until; };
+  }
   bool shows_a_bar() { return terminal.text().find('%') != std::string::npos; }
 
   std::string out_;
@@ -107,19 +111,13 @@ TEST_F(TerminalTest, ShowsABarForDownloadsToo) {
 }
 
 TEST_F(TerminalTest, ShowsNothingWhenAskedToBeQuiet) {
-  const auto a_while = [&, until = std::chrono::steady_clock::now() + 600ms] {
-    return std::chrono::steady_clock::now() > until;
-  };
-  EXPECT_EQ(run_until(weft({"send", "-q", files / "big", server.address()}), a_while), 0);
+  EXPECT_EQ(run_until(weft({"send", "-q", files / "big", server.address()}), after_a_while()), 0);
   EXPECT_EQ(terminal.text(), "");
   EXPECT_EQ(out_, "");
 }
 
 TEST_F(TerminalTest, ShowsNoBarBesideJson) {
-  const auto a_while = [&, until = std::chrono::steady_clock::now() + 600ms] {
-    return std::chrono::steady_clock::now() > until;
-  };
-  EXPECT_EQ(run_until(weft({"send", "--json", files / "big", server.address()}), a_while), 0);
+  EXPECT_EQ(run_until(weft({"send", "--json", files / "big", server.address()}), after_a_while()), 0);
   EXPECT_EQ(terminal.text(), "");
   EXPECT_EQ(out_.find("{"), 0u) << out_;
 }

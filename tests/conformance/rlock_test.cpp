@@ -80,7 +80,7 @@ TEST_P(RLockConformance, OthersWaitForTheLastRelease) {
     });
     ASSERT_TRUE(other.soon_waits_in(WaitKind::Lock));
     lock.unlock();
-    sleep_for(5ms);
+    world.spawn([&] { EXPECT_FALSE(lock.try_lock()); }).join();
     EXPECT_FALSE(entered);
     lock.unlock();
     EXPECT_EQ(other.join(), Ending::Returned);

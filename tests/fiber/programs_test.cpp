@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <sstream>
 
 #include "support/eventually.hpp"
 #include "support/program.hpp"
@@ -41,6 +42,19 @@ TEST(Stall, IsReportedOnceForEachPlaceWithNameAndPlace) {
   }
 }
 
+// A fork() from a fiber may take so long on a busy machine that it is reported as a stall, which it is.
+std::string without_stall_reports(const std::string& output) {
+  std::istringstream lines{output};
+  std::string rest;
+  bool in_report = false;
+  for (std::string line; std::getline(lines, line);) {
+    const bool begins = line.find("has kept its worker from all other fibers") != std::string::npos;
+    in_report = begins || (in_report && (line.starts_with("  at ") || line.starts_with("  called from ")));
+    if (!in_report) rest += line + '\n';
+  }
+  return rest;
+}
+
 class Fork : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(From, Fork, testing::Values("thread", "fiber"),
                          [](const auto& parameter) { return std::string{parameter.param}; });
@@ -49,8 +63,7 @@ TEST_P(Fork, ChildKeepsTheCallersLocksAndStartsAnEngineOfItsOwn) {
   const ProgramResult result = run_program("forking", {GetParam(), std::to_string(rounds(40))}, 240s);
   EXPECT_FALSE(result.timed_out);
   EXPECT_EQ(result.exit_code, 0) << "signal " << result.signal << "\n" << result.output;
-  // A fork() from a fiber may take so long on a busy machine that it is reported as a stall, which it is.
-  EXPECT_TRUE(result.output.ends_with("all children came to their end\n")) << result.output;
+  EXPECT_EQ(without_stall_reports(result.output), "all children came to their end\n");
 }
 
 // Whatever the engine sets up on first use, the child must be able to set up too, though the parent was in the midst of it.
@@ -58,7 +71,7 @@ TEST_P(Fork, MayComeWhileTheEngineStarts) {
   for (int i = 0; i < rounds(10); ++i) {
     const ProgramResult result = run_program("forking", {GetParam(), "1"}, 90s);
     ASSERT_EQ(result.exit_code, 0) << "signal " << result.signal << "\n" << result.output;
-    ASSERT_TRUE(result.output.ends_with("all children came to their end\n")) << result.output;
+    ASSERT_EQ(without_stall_reports(result.output), "all children came to their end\n");
   }
 }
 

@@ -1,10 +1,10 @@
 // The command lines of send, get and ls.
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -83,11 +83,6 @@ std::string footer(const char* examples, const char* page) {
   return fmt::format("{}\n\n{}\ndocs/{}.md tells more.", examples, kExitCodes, page);
 }
 
-bool is_folder(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
-}
-
 struct SendLine {
   Shared shared;
   std::vector<std::string> arguments;  // paths, then the target
@@ -99,8 +94,9 @@ Command make_send(const std::shared_ptr<SendLine>& line, const std::string& comm
   line->shared.settle();
   const Endpoint target = need_endpoint(line->arguments.back(), "HOST:PORT[/FOLDER], which comes last");
   std::vector<std::string> paths(line->arguments.begin(), line->arguments.end() - 1);
-  const bool is_one_file = paths.size() == 1;
-  if (!line->as.empty() && (!is_one_file || is_folder(paths.front()))) throw CLI::ValidationError("--as", "needs exactly one file");
+  std::error_code ignored;
+  const bool is_one_file = paths.size() == 1 && !std::filesystem::is_directory(paths.front(), ignored);
+  if (!line->as.empty() && !is_one_file) throw CLI::ValidationError("--as", "needs exactly one file");
   if (paths.empty()) {
     return {[line, target] { return prompt_command(target, line->shared.options, line->is_plain); }, 0,
             false};

@@ -32,7 +32,8 @@ int run_command(const Command& command) {
 }
 
 bool has_command(const CLI::App& app, const std::string& name) {
-  const auto commands = app.get_subcommands([&](const CLI::App* command) { return command->get_name() == name; });
+  const auto commands =
+      app.get_subcommands([&](const CLI::App* command) { return command->get_name() == name; });
   return !commands.empty();
 }
 
@@ -68,7 +69,8 @@ int run_program(int argc, const char* const* argv) {
   add_get_command(app, chosen);
   add_ls_command(app, chosen);
   if (argc > 1 && argv[1][0] != '-' && !has_command(app, argv[1])) {
-    fmt::print(stderr, "weft: there is no command \"{}\"; there are serve, send, get and ls, see weft --help\n",
+    fmt::print(stderr,
+               "weft: there is no command \"{}\"; there are serve, send, get and ls, see weft --help\n",
                escaped(argv[1]));
     return static_cast<int>(ExitCode::Usage);
   }

@@ -14,7 +14,8 @@ namespace weft::app {
 /// The server ended the conversation and said why.
 class SaidBye : public Error {
  public:
-  explicit SaidBye(const Bye& bye) : Error("the server says: " + bye.text), code_(bye.code), request_(bye.id) {}
+  explicit SaidBye(const Bye& bye)
+      : Error("the server says: " + bye.text), code_(bye.code), request_(bye.id) {}
   [[nodiscard]] Code code() const noexcept { return code_; }
   /// The request that was the reason; 0: none.
   [[nodiscard]] RequestId request() const noexcept { return request_; }

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
-#include <sys/stat.h>
 
+#include <filesystem>
 #include <memory>
 
 #include "base/text.hpp"
@@ -12,11 +12,6 @@ namespace weft::app {
 
 namespace {
 
-bool is_folder(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
-}
-
 struct Destination {
   std::string folder;
   std::string as;  // the file's new name; empty: its own
@@ -24,7 +19,8 @@ struct Destination {
 
 // As cp: into a folder that exists, or under a new name.
 Destination choose_destination(const std::string& path, std::size_t names) {
-  if (is_folder(path) || names > 1 || path.ends_with('/')) return {path, ""};
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored) || names > 1 || path.ends_with('/')) return {path, ""};
   const SplitName split = split_name(path);
   const bool has_folder = split.leaf.size() < path.size();
   return {!has_folder            ? "."

@@ -26,7 +26,8 @@ struct GetItem {
 /// Thread-safety: run() by one fiber; stop() from any thread.
 class GetJob : public TransferJob<GetItem> {
  public:
-  GetJob(const Endpoint& endpoint, const ClientOptions& client_options, const Root& local_root, Report& user_report)
+  GetJob(const Endpoint& endpoint, const ClientOptions& client_options, const Root& local_root,
+         Report& user_report)
       : TransferJob(endpoint, client_options, user_report), destination(local_root) {}
 
   /// Receives `names`, each a file or a whole folder, into the destination. `as` renames a single one.

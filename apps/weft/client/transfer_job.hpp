@@ -60,7 +60,8 @@ class TransferJob {
     work.finish_adding();
     for (Fiber<void>& worker : workers_) worker.get();
     const bool is_complete = work.take_rest().empty();
-    if (!is_complete && !stopped.is_set()) report.give_up(ExitCode::Unreachable, "not all files were transferred");
+    if (!is_complete && !stopped.is_set())
+      report.give_up(ExitCode::Unreachable, "not all files were transferred");
   }
 
  private:
