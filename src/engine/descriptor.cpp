@@ -27,6 +27,10 @@ SpinLock pool_lock;
 Descriptor* pool = nullptr;      // guarded by pool_lock
 Descriptor* all_made = nullptr;  // guarded by pool_lock
 
+WaitKind kind_of(Descriptor::Direction direction) {
+  return direction == Descriptor::Direction::Read ? WaitKind::Read : WaitKind::Write;
+}
+
 // As weft::yield(), but no cancellation point. What is waited for may need this very worker to go on.
 void let_others_run() noexcept {
   Context& self = current_context();
@@ -108,40 +112,37 @@ int Descriptor::wait_on_fiber(Direction direction, Deadline deadline) noexcept {
   if (const int result = register_here(); result < 0) return result;
   Context& self = current_context();
   Entry entry;
-  if (!arm(self, entry, Cancellable::Yes)) return -ECANCELED;
+  if (!arm(self, entry, Interruptible::Yes)) return -ECANCELED;
   {
     Guard guard{state_};
     const bool closed = (users_.load(std::memory_order_relaxed) & kClosedForUse) != 0;
     if (closed || (guard.value() & ready_bit(direction))) {
       guard.release();
-      if (!disarm(self)) (void)park(self, WaitKind::Read, this, Deadline::already());
+      disarm_granted(self);
       return closed ? -EBADF : 0;
     }
     waiters(direction).push_back(entry);
   }
-  const WaitKind kind = direction == Direction::Read ? WaitKind::Read : WaitKind::Write;
-  return finish_wait(direction, entry, park(self, kind, this, deadline));
+  return finish_wait(direction, entry, park(self, {.kind = kind_of(direction), .object = this}, deadline));
 }
 
 // A thread asks the kernel itself: no hop through a worker, and no runtime need exist.
 int Descriptor::wait_on_thread(Direction direction, Deadline deadline) noexcept {
   Context& self = current_context();
   Entry entry;
-  if (!arm(self, entry, Cancellable::Yes)) return -ECANCELED;
+  if (!arm(self, entry, Interruptible::Yes)) return -ECANCELED;
   {
     Guard guard{state_};
     if (users_.load(std::memory_order_relaxed) & kClosedForUse) {
       guard.release();
-      if (!disarm(self)) (void)park(self, WaitKind::Read, this, Deadline::already());
+      disarm_granted(self);
       return -EBADF;
     }
     waiters(direction).push_back(entry);  // for close()
   }
   const auto events = static_cast<short>(direction == Direction::Read ? POLLIN | POLLRDHUP : POLLOUT);
-  self.wait_object.store(this, std::memory_order_relaxed);
-  self.wait_kind.store(direction == Direction::Read ? WaitKind::Read : WaitKind::Write, std::memory_order_relaxed);
-  const Outcome outcome = static_cast<ThreadContext&>(self).park_on(fd(), events, deadline);
-  self.wait_kind.store(WaitKind::None, std::memory_order_relaxed);
+  const Wait wait{.kind = kind_of(direction), .object = this};
+  const Outcome outcome = static_cast<ThreadContext&>(self).park_on(fd(), events, wait, deadline);
   const int result = finish_wait(direction, entry, outcome);
   if (result == 0) {
     // Polling is level-triggered: what it saw is news to a reader that had drained the descriptor.
@@ -159,7 +160,7 @@ int Descriptor::finish_wait(Direction direction, Entry& entry, Outcome outcome) 
   switch (outcome) {
     case kFired: return 0;
     case kClosed: return -EBADF;
-    case kCancelled: return -ECANCELED;
+    case kInterrupted: return -ECANCELED;
     default: return -ETIMEDOUT;
   }
 }

@@ -56,7 +56,7 @@ class Descriptor {
   }
 
   /// Blocks until the descriptor may be ready. 0, -ETIMEDOUT, -ECANCELED (this context was killed: leave(), then
-  /// throw_cancelled()), -EBADF (closed meanwhile), or what epoll_ctl said.
+  /// throw_interruption()), -EBADF (closed meanwhile), or what epoll_ctl said.
   [[nodiscard]] int wait(Direction direction, Deadline deadline) noexcept;
 
   /// Wakes every waiter with -EBADF; the kernel's descriptor is closed when the last user has left. Again: no effect.

@@ -8,6 +8,7 @@
 #include <weft/detail/context.hpp>
 #include <weft/detail/wait_list.hpp>
 
+#include "engine/coarse_clock.hpp"
 #include "engine/fiber_context.hpp"
 #include "engine/scheduler.hpp"
 #include "engine/thread_context.hpp"
@@ -31,7 +32,7 @@ bool is_undecided(std::uint64_t seen) noexcept {
 /// once: it runs again when its claimer has scheduled it, not before, though it may still be on its way to rest. A thread
 /// that has not fallen asleep returns by itself, so it stays Claimed, and waits, until the claimer lets go of the object.
 bool try_decide(Context& context, std::uint64_t& seen, Outcome outcome) noexcept {
-  const std::uint64_t decided = word::epoch(seen) | std::uint64_t{outcome} << word::kOutcomeShift |
+  const std::uint64_t decided = word::epoch(seen) | (seen & word::kPinned) | std::uint64_t{outcome} << word::kOutcomeShift |
                                 (context.is_fiber() ? word::kSettled : word::kClaimed);
   // Release: it sees what the claimer did before.
   return context.waiter.compare_exchange_weak(seen, decided, std::memory_order_acq_rel, std::memory_order_relaxed);
@@ -43,8 +44,8 @@ void deliver_context(Context& context, bool was_parked) noexcept {
     task.scheduler().schedule(task);
     return;
   }
-  // Release: the claimer's last touch of the object. Nobody else changes a claimed word.
-  context.waiter.store(context.waiter.load(std::memory_order_relaxed) & ~word::kStateMask, std::memory_order_release);
+  // Release: the claimer's last touch of the object. Nobody else changes a claimed word, but for the pin.
+  context.waiter.fetch_and(~word::kStateMask, std::memory_order_release);
   if (was_parked) as_thread(context).wake();
 }
 
@@ -78,7 +79,7 @@ WEFT_PER_THREAD bool unwinding(const Context& self) noexcept {
 bool settle_own(Context& self, std::uint64_t from, Outcome outcome) noexcept {
   std::uint64_t seen = self.waiter.load(std::memory_order_relaxed);
   while (word::state(seen) == from) {
-    const std::uint64_t decided = word::epoch(seen) | std::uint64_t{outcome} << word::kOutcomeShift;
+    const std::uint64_t decided = word::epoch(seen) | (seen & word::kPinned) | std::uint64_t{outcome} << word::kOutcomeShift;
     if (self.waiter.compare_exchange_weak(seen, decided, std::memory_order_acq_rel, std::memory_order_relaxed)) return true;
   }
   return false;
@@ -92,16 +93,20 @@ void Backoff::pause() noexcept {
   }
 }
 
-bool arm(Context& self, Entry& entry, Cancellable cancellable) noexcept {
-  // Nothing throws Cancelled while another exception unwinds: that would end the program.
-  const bool may_cancel = cancellable == Cancellable::Yes && !unwinding(self);
-  if (may_cancel && self.cancel_requested()) return false;
+bool arm(Context& self, Entry& entry, Interruptible interruptible) noexcept {
+  std::uint64_t flags = word::kShielded | word::kCannotThrow;
+  // Nothing is thrown while another exception unwinds: that would end the program.
+  if (interruptible != Interruptible::No && !unwinding(self)) {
+    flags = interruptible == Interruptible::Yes ? 0 : word::kShielded;
+    if (flags == 0 && self.cancel_requested()) return false;
+  }
   const std::uint64_t before = self.waiter.load(std::memory_order_relaxed);
   entry.context = &self;
   entry.epoch = word::epoch(before) + word::kEpochOne;
-  // A plain store: while settled, the word is this context's own. A kill that comes now finds it armed, or is found by
-  // the look at `cancel` after parking. The entry is published by the list it goes into.
-  self.waiter.store(entry.epoch | (may_cancel ? 0 : word::kShielded) | word::kArmed, std::memory_order_relaxed);
+  // A plain store: while settled, and not pinned, the word is this context's own. A kill that comes now finds it armed, or is
+  // found by the look at `cancel` after parking. The entry is published by the list it goes into. Release: whoever pins
+  // this wait does not find the record of an earlier one.
+  self.waiter.store(entry.epoch | flags | word::kArmed, std::memory_order_release);
   return true;
 }
 
@@ -126,17 +131,69 @@ void deliver_all(Entry* first) noexcept {
   }
 }
 
-bool disarm(Context& self) noexcept { return settle_armed(self, kFired); }
+// Acquire: what the pinner read, it read before we go on.
+void wait_for_unpinned(const Context& self) noexcept {
+  Backoff backoff;
+  while (self.waiter.load(std::memory_order_acquire) & word::kPinned) backoff.pause();
+}
 
-Outcome park(Context& self, WaitKind kind, const void* object, Deadline deadline) noexcept {
-  if (killed_before_park(self)) return kCancelled;
-  self.wait_object.store(object, std::memory_order_relaxed);
-  self.wait_kind.store(kind, std::memory_order_relaxed);
-  const Outcome outcome = !self.is_fiber()      ? as_thread(self).park(deadline)
-                          : deadline.is_never() ? park_fiber(as_fiber(self))
-                                                : park_fiber_until(as_fiber(self), deadline);
-  self.wait_kind.store(WaitKind::None, std::memory_order_relaxed);
-  return outcome;
+bool disarm(Context& self) noexcept {
+  if (!settle_armed(self, kFired)) return false;
+  wait_for_unpinned(self);
+  return true;
+}
+
+void disarm_granted(Context& self) noexcept {
+  if (!disarm(self)) (void)park(self, {}, Deadline::never());
+}
+
+PublishedWait::PublishedWait(Context& self, Wait& wait, Deadline deadline, const void* frame) noexcept : self_{self} {
+  wait.timed = !deadline.is_never();
+  wait.frame = frame;
+  wait.since = self.is_fiber() ? CoarseClock::now() : Deadline::now_nanoseconds();
+  self.wait.store(&wait, std::memory_order_release);
+}
+
+PublishedWait::~PublishedWait() {
+  self_.wait.store(nullptr, std::memory_order_relaxed);
+  wait_for_unpinned(self_);
+}
+
+Outcome park(Context& self, Wait wait, Deadline deadline) noexcept {
+  if (killed_before_park(self)) {
+    wait_for_unpinned(self);
+    return kInterrupted;
+  }
+  const PublishedWait published{self, wait, deadline, __builtin_frame_address(0)};
+  return !self.is_fiber()      ? as_thread(self).park(deadline)
+         : deadline.is_never() ? park_fiber(as_fiber(self))
+                               : park_fiber_until(as_fiber(self), deadline);
+}
+
+Pin::Pin(Context& context) noexcept : context_{context} {
+  if (context.process != this_process()) return;
+  Backoff backoff;
+  std::uint64_t seen = context.waiter.load(std::memory_order_relaxed);
+  while (is_undecided(seen)) {
+    if (seen & word::kPinned) {
+      backoff.pause();
+      seen = context.waiter.load(std::memory_order_relaxed);
+    } else if (context.waiter.compare_exchange_weak(seen, seen | word::kPinned, std::memory_order_acq_rel,
+                                                    std::memory_order_relaxed)) {
+      pinned_ = true;
+      break;
+    }
+  }
+  if (!pinned_) return;
+  seen_ = seen;
+  // From this wait, since an earlier one's was taken back before the word said what it says now (arm's release), and no
+  // later one can begin (disarm(), ~PublishedWait). Null: it has not parked yet.
+  wait_ = context.wait.load(std::memory_order_acquire);
+}
+
+Pin::~Pin() {
+  // Release: pairs with wait_for_unpinned().
+  if (pinned_) context_.waiter.fetch_and(~word::kPinned, std::memory_order_release);
 }
 
 void request_cancel(Context& context) noexcept {
@@ -146,7 +203,7 @@ void request_cancel(Context& context) noexcept {
   std::uint64_t seen = context.waiter.fetch_or(0, std::memory_order_seq_cst);
   while (is_undecided(seen) && !(seen & word::kShielded)) {
     const bool was_parked = word::state(seen) == word::kParked;
-    if (try_decide(context, seen, kCancelled)) {
+    if (try_decide(context, seen, kInterrupted)) {
       deliver_context(context, was_parked);
       return;
     }
@@ -162,14 +219,14 @@ bool killed_before_park(Context& self) noexcept {
 #endif
   if (!self.cancel_requested()) [[likely]] return false;
   const bool shielded = (self.waiter.load(std::memory_order_relaxed) & word::kShielded) != 0;
-  return !shielded && settle_armed(self, kCancelled);
+  return !shielded && settle_armed(self, kInterrupted);
 }
 
 void check_cancelled(const Context& self) {
-  if (self.cancel_requested() && std::uncaught_exceptions() == 0) throw_cancelled();
+  if (self.cancel_requested() && std::uncaught_exceptions() == 0) throw_interruption();
 }
 
-void throw_cancelled() { throw Cancelled{}; }
+void throw_interruption() { throw Cancelled{}; }
 
 void throw_timeout(const char* operation) {
   throw TimeoutError{std::string{operation} + ": the deadline passed"};

@@ -15,8 +15,8 @@ void run_on_helper(UniqueFunction<void()> job) {
   check_cancelled(self);
   Entry entry;
   std::exception_ptr failure;
-  // Never refused: not cancellable.
-  (void)arm(self, entry, Cancellable::No);
+  // Never refused: not interruptible.
+  (void)arm(self, entry, Interruptible::No);
   try {
     blocking_helpers().submit([&] {
       try {
@@ -31,7 +31,7 @@ void run_on_helper(UniqueFunction<void()> job) {
     (void)disarm(self);
     throw;
   }
-  (void)park(self, WaitKind::Blocking, nullptr, Deadline::never());
+  (void)park(self, {.kind = WaitKind::Blocking}, Deadline::never());
   if (failure) std::rethrow_exception(std::move(failure));
 }
 

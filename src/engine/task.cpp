@@ -14,6 +14,12 @@ namespace weft::detail {
 
 namespace {
 
+// A fiber is ended by nobody but itself.
+std::size_t runner(const void* task, std::uint64_t* ids, std::size_t) noexcept {
+  ids[0] = static_cast<const Task*>(task)->id();
+  return 1;
+}
+
 void label(FiberContext& fiber, const std::string& name) {
   std::snprintf(fiber.label, sizeof fiber.label, "%s", name.c_str());
 }
@@ -41,25 +47,25 @@ bool Task::join_until(Deadline deadline) {
     Context& self = current_context();
     if (self.id == id_) throw InvalidStateError{"join: fiber \"" + name() + "\" cannot wait for its own end"};
     Entry entry;
-    if (!arm(self, entry, Cancellable::Yes)) throw_cancelled();
+    if (!arm(self, entry, Interruptible::Yes)) throw_interruption();
     {
       Guard guard{state_};
       if (guard.value() & kDone) {
         guard.release();
         // Not linked, so only a kill can have decided it, and the fiber has ended: both are true, the grant wins.
-        if (!disarm(self)) (void)park(self, WaitKind::Join, this, Deadline::already());
+        disarm_granted(self);
         noticed_.store(true, std::memory_order_relaxed);
         return true;
       }
       waiters_.push_back(entry);
       guard.set_value(guard.value() | kWaiters);
     }
-    const Outcome outcome = park(self, WaitKind::Join, this, deadline);
+    const Outcome outcome = park(self, {.kind = WaitKind::Join, .object = this, .holders = &runner}, deadline);
     if (outcome != kFired) {
       Guard guard{state_};
       if (entry.linked) waiters_.remove(entry);
       guard.release();
-      if (outcome == kCancelled) throw_cancelled();
+      if (outcome == kInterrupted) throw_interruption();
       return false;
     }
   }

@@ -171,11 +171,12 @@ void drain(int event) noexcept {
 
 }  // namespace
 
-Outcome ThreadContext::park_on(int fd, short events, Deadline deadline) noexcept {
+Outcome ThreadContext::park_on(int fd, short events, Wait record, Deadline deadline) noexcept {
   if (event_.load(std::memory_order_relaxed) < 0) {
     event_.store(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), std::memory_order_relaxed);
   }
-  if (killed_before_park(*this)) return kCancelled;
+  if (killed_before_park(*this)) return kInterrupted;
+  const PublishedWait published{*this, record, deadline, __builtin_frame_address(0)};
   // Published by the release in fall_asleep(): whoever claims the wait as parked sees it.
   polling_.store(true, std::memory_order_relaxed);
   if (fall_asleep()) {

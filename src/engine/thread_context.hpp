@@ -16,7 +16,7 @@ class ThreadContext final : public Context {
   Outcome park(Deadline deadline) noexcept;
   /// Sleeps until the wait is decided or `fd` has one of `events` (poll(2)); then decides it as kFired. Errors of poll
   /// itself are decided as kFired too: the system call that follows reports them.
-  Outcome park_on(int fd, short events, Deadline deadline) noexcept;
+  Outcome park_on(int fd, short events, Wait record, Deadline deadline) noexcept;
   /// Wakes whoever sleeps in park() or park_on(). Any thread.
   void wake() noexcept;
 
@@ -34,6 +34,18 @@ class ThreadContext final : public Context {
 [[nodiscard]] bool settle_own(Context& self, std::uint64_t from, Outcome outcome) noexcept;
 /// Whether a kill came between arm() and now, and has been made the outcome.
 [[nodiscard]] bool killed_before_park(Context& self) noexcept;
+
+/// Its wait record, from when it begins to park until it leaves the wait; then it stays while somebody reads the record.
+class PublishedWait {
+ public:
+  PublishedWait(Context& self, Wait& wait, Deadline deadline, const void* frame) noexcept;
+  PublishedWait(const PublishedWait&) = delete;
+  PublishedWait& operator=(const PublishedWait&) = delete;
+  ~PublishedWait();
+
+ private:
+  Context& self_;
+};
 
 /// Where this thread keeps the context that runs on it. Never inlined: see current_context().
 [[nodiscard]] Context*& current_context_slot() noexcept;

@@ -26,9 +26,9 @@ void yield() {
 void sleep_until(Deadline deadline) {
   Context& self = detail::current_context();
   detail::Entry nobody;  // in no list: only the deadline or a kill ends the wait
-  if (!detail::arm(self, nobody, detail::Cancellable::Yes)) detail::throw_cancelled();
+  if (!detail::arm(self, nobody, detail::Interruptible::Yes)) detail::throw_interruption();
   detail::fence_before_park();
-  if (detail::park(self, detail::WaitKind::Sleep, nullptr, deadline) == detail::kCancelled) detail::throw_cancelled();
+  if (detail::park(self, {.kind = detail::WaitKind::Sleep}, deadline) == detail::kInterrupted) detail::throw_interruption();
 }
 
 bool in_fiber() noexcept { return detail::current_context().is_fiber(); }

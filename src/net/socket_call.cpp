@@ -7,7 +7,7 @@ namespace weft {
 int Socket::Call::wait_until(Direction direction, Deadline deadline) {
   socket_.streak_.store(0, std::memory_order_relaxed);
   const int result = descriptor().wait(direction, deadline);
-  if (result == -ECANCELED) detail::throw_cancelled();
+  if (result == -ECANCELED) detail::throw_interruption();
   if (result == -ETIMEDOUT) return detail::kDeadlinePassed;
   if (result == -EBADF) return detail::kClosedMeanwhile;
   return result;

@@ -27,8 +27,8 @@ struct Barrier::Waiter {
   End end = End::None;
 };
 
-Barrier::Barrier(std::uint32_t parties, UniqueFunction<void()> action)
-    : parties_{checked(parties)}, action_{std::move(action)} {}
+Barrier::Barrier(std::uint32_t parties, UniqueFunction<void()> action, const char* name, std::source_location site)
+    : parties_{checked(parties)}, action_{std::move(action)}, lock_{name, site}, changed_{name, site} {}
 
 std::uint32_t Barrier::wait_until(Deadline deadline) {
   std::unique_lock guard{lock_};

@@ -22,7 +22,7 @@ template <class Release, class Retake>
 bool Condition::wait_released(Deadline deadline, Release release, Retake retake) {
   Context& self = detail::current_context();
   Entry entry;
-  if (!detail::arm(self, entry, detail::Cancellable::Yes)) detail::throw_cancelled();
+  if (!detail::arm(self, entry, detail::Interruptible::Yes)) detail::throw_interruption();
   {
     Guard list{state_};
     waiters_.push_back(entry);
@@ -30,21 +30,21 @@ bool Condition::wait_released(Deadline deadline, Release release, Retake retake)
   }
   // Linked before the lock is free: a notification by whoever takes it next finds us.
   release();
-  const detail::Outcome outcome = detail::park(self, detail::WaitKind::Condition, this, deadline);
+  const detail::Outcome outcome = detail::park(self, {detail::WaitKind::Condition, this, label_}, deadline);
   if (outcome != detail::kFired) {
     Guard list{state_};
     if (entry.linked) waiters_.remove(entry);
     if (waiters_.empty()) list.set_value(list.value() & ~kWaiters);
   }
   retake();
-  if (outcome == detail::kCancelled) detail::throw_cancelled();
+  if (outcome == detail::kInterrupted) detail::throw_interruption();
   return outcome == detail::kFired;
 }
 
 bool Condition::wait_until(std::unique_lock<Lock>& guard, Deadline deadline) {
   check_held(guard);
   Lock& lock = *guard.mutex();
-  return wait_released(deadline, [&] { lock.unlock(); }, [&] { lock.lock(); });
+  return wait_released(deadline, [&] { lock.unlock(); }, [&] { lock.lock_again(); });
 }
 
 bool Condition::wait_until(std::unique_lock<RLock>& guard, Deadline deadline) {

@@ -28,25 +28,25 @@ bool Event::wait_until(Deadline deadline) {
   if (state_.load(std::memory_order_acquire) == kSet) return true;
   Context& self = detail::current_context();
   Entry entry;
-  if (!detail::arm(self, entry, detail::Cancellable::Yes)) detail::throw_cancelled();
+  if (!detail::arm(self, entry, detail::Interruptible::Yes)) detail::throw_interruption();
   {
     Guard guard{state_};
     if (guard.value() & kSet) {
       guard.release();
-      if (!detail::disarm(self)) (void)detail::park(self, detail::WaitKind::Event, this, Deadline::already());
+      detail::disarm_granted(self);
       return true;
     }
     waiters_.push_back(entry);
     guard.set_value(guard.value() | kWaiters);
   }
-  const detail::Outcome outcome = detail::park(self, detail::WaitKind::Event, this, deadline);
+  const detail::Outcome outcome = detail::park(self, {detail::WaitKind::Event, this, label_}, deadline);
   if (outcome == detail::kFired) return true;
   {
     Guard guard{state_};
     if (entry.linked) waiters_.remove(entry);
     if (waiters_.empty()) guard.set_value(guard.value() & ~kWaiters);
   }
-  if (outcome == detail::kCancelled) detail::throw_cancelled();
+  if (outcome == detail::kInterrupted) detail::throw_interruption();
   return false;
 }
 

@@ -1,14 +1,12 @@
 #include <weft/sync/lock.hpp>
 
-#include <string>
-
 #include <weft/base/error.hpp>
 
 #include "port/processor.hpp"
 
 namespace weft {
 
-using detail::Cancellable;
+using detail::Interruptible;
 using detail::Context;
 using detail::Entry;
 using detail::Outcome;
@@ -25,6 +23,11 @@ struct Passed {
 };
 
 }  // namespace
+
+std::size_t Lock::holders(const void* lock, std::uint64_t* ids, std::size_t) noexcept {
+  ids[0] = static_cast<const Lock*>(lock)->owner();
+  return ids[0] != 0 ? 1 : 0;
+}
 
 bool Lock::try_lock() {
   const std::uint64_t mine = detail::current_context_id() << kOwnerShift;
@@ -58,11 +61,16 @@ bool Lock::spin(std::uint64_t mine, std::uint64_t clearing) noexcept {
   return false;
 }
 
-void Lock::lock_slowly() { (void)acquire(Deadline::never(), Cancellable::No); }
+void Lock::lock_slowly() { (void)acquire(Deadline::never(), Interruptible::ByDeadlock); }
 
-bool Lock::lock_until(Deadline deadline) { return acquire(deadline, Cancellable::Yes); }
+// For Condition, which must hold it whatever happens.
+void Lock::lock_again() {
+  if (!try_lock()) (void)acquire(Deadline::never(), Interruptible::No);
+}
 
-bool Lock::acquire(Deadline deadline, Cancellable cancellable) {
+bool Lock::lock_until(Deadline deadline) { return acquire(deadline, Interruptible::Yes); }
+
+bool Lock::acquire(Deadline deadline, Interruptible interruptible) {
   Context& self = detail::current_context();
   const std::uint64_t mine = self.id << kOwnerShift;
   std::uint64_t clearing = 0;  // kWoken, once we are the woken waiter: whoever that is clears it
@@ -71,13 +79,13 @@ bool Lock::acquire(Deadline deadline, Cancellable cancellable) {
     if (take(mine, clearing) || (!self.is_fiber() && spin(mine, clearing))) return true;
     Entry entry;
     entry.payload = &passed;
-    if (!detail::arm(self, entry, cancellable)) {
+    if (!detail::arm(self, entry, interruptible)) {
       if (clearing) {  // the lock may be free and nobody else on the way to it
         Guard guard{state_};
         guard.set_value(guard.value() & ~kWoken);
         if (guard.value() >> kOwnerShift == 0) pass_on(guard);
       }
-      detail::throw_cancelled();
+      detail::throw_interruption();
     }
     {
       Guard guard{state_};
@@ -85,7 +93,7 @@ bool Lock::acquire(Deadline deadline, Cancellable cancellable) {
         guard.set_value((guard.value() & ~clearing) | mine);
         guard.release();
         // Armed but in no list: a kill may have decided it, but the lock is ours, and that counts.
-        if (!detail::disarm(self)) (void)detail::park(self, detail::WaitKind::Lock, this, Deadline::already());
+        detail::disarm_granted(self);
         return true;
       }
       // One that was woken and came too late keeps its place.
@@ -93,7 +101,7 @@ bool Lock::acquire(Deadline deadline, Cancellable cancellable) {
       if (clearing && passed.since == 0) passed.since = Deadline::now_nanoseconds();
       guard.set_value((guard.value() & ~clearing) | kWaiters);
     }
-    const Outcome outcome = detail::park(self, detail::WaitKind::Lock, this, deadline);
+    const Outcome outcome = detail::park(self, {kind_, this, label_, &holders}, deadline);
     if (outcome == kHandedOver) return true;
     if (outcome == kRetry) {
       clearing = kWoken;
@@ -103,7 +111,7 @@ bool Lock::acquire(Deadline deadline, Cancellable cancellable) {
     if (entry.linked) waiters_.remove(entry);
     if (waiters_.empty()) guard.set_value(guard.value() & ~kWaiters);
     guard.release();
-    if (outcome == detail::kCancelled) detail::throw_cancelled();
+    if (outcome == detail::kInterrupted) detail::throw_interruption();
     return false;
   }
 }
@@ -112,7 +120,7 @@ void Lock::unlock_slowly() {
   const std::uint64_t mine = detail::current_context_id();
   std::uint64_t seen = state_.load(std::memory_order_relaxed);
   if (seen >> kOwnerShift != mine) {
-    throw InvalidStateError{std::string{"unlock Lock \""} + (name_ ? name_ : "") + "\": the caller does not hold it"};
+    throw InvalidStateError{"unlock Lock " + label_.text() + ": the caller does not hold it"};
   }
   // Somebody woken is on its way already: just let go. Unless that was in the parent of a forked process.
   const bool on_its_way = woken_in_.load(std::memory_order_relaxed) == detail::this_process();

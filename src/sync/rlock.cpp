@@ -1,6 +1,5 @@
 #include <weft/sync/rlock.hpp>
 
-#include <string>
 #include <utility>
 
 #include <weft/base/error.hpp>
@@ -8,7 +7,7 @@
 namespace weft {
 
 void RLock::fail_not_held() const {
-  throw InvalidStateError{std::string{"unlock RLock \""} + (name() ? name() : "") + "\": the caller does not hold it"};
+  throw InvalidStateError{"unlock RLock " + lock_.label_.text() + ": the caller does not hold it"};
 }
 
 std::uint64_t RLock::release_all() {
@@ -18,7 +17,7 @@ std::uint64_t RLock::release_all() {
 }
 
 void RLock::take_again(std::uint64_t depth) {
-  lock_.lock();
+  lock_.lock_again();
   depth_ = depth;
 }
 

@@ -10,10 +10,11 @@ namespace weft {
 using detail::Context;
 using detail::Entry;
 
-Semaphore::Semaphore(std::uint32_t permits) : Semaphore{permits, max_value()} {}
+Semaphore::Semaphore(std::uint32_t permits, const char* name, std::source_location site)
+    : Semaphore{permits, max_value(), {name, site}} {}
 
-Semaphore::Semaphore(std::uint32_t permits, std::uint32_t limit)
-    : state_{std::uint64_t{permits} << kCountShift}, limit_{limit} {
+Semaphore::Semaphore(std::uint32_t permits, std::uint32_t limit, Label label)
+    : state_{std::uint64_t{permits} << kCountShift}, limit_{limit}, label_{label} {
   if (permits > max_value()) fail_too_many(permits);
 }
 
@@ -35,26 +36,26 @@ bool Semaphore::try_acquire_until(Deadline deadline) {
   if (try_acquire()) return true;
   Context& self = detail::current_context();
   Entry entry;
-  if (!detail::arm(self, entry, detail::Cancellable::Yes)) detail::throw_cancelled();
+  if (!detail::arm(self, entry, detail::Interruptible::Yes)) detail::throw_interruption();
   {
     Guard guard{state_};
     if (guard.value() >= kOne) {
       guard.set_value(guard.value() - kOne);
       guard.release();
-      if (!detail::disarm(self)) (void)detail::park(self, detail::WaitKind::Semaphore, this, Deadline::already());
+      detail::disarm_granted(self);
       return true;
     }
     waiters_.push_back(entry);
     guard.set_value(guard.value() | kWaiters);
   }
-  const detail::Outcome outcome = detail::park(self, detail::WaitKind::Semaphore, this, deadline);
+  const detail::Outcome outcome = detail::park(self, {detail::WaitKind::Semaphore, this, label_}, deadline);
   if (outcome == detail::kFired) return true;  // the permit was handed over
   {
     Guard guard{state_};
     if (entry.linked) waiters_.remove(entry);
     if (waiters_.empty()) guard.set_value(guard.value() & ~kWaiters);
   }
-  if (outcome == detail::kCancelled) detail::throw_cancelled();
+  if (outcome == detail::kInterrupted) detail::throw_interruption();
   return false;
 }
 

@@ -78,7 +78,7 @@ TEST_P(RLockConformance, OthersWaitForTheLastRelease) {
       const std::lock_guard guard{lock};
       entered = true;
     });
-    ASSERT_TRUE(other.soon_waits_in(WaitKind::Lock));
+    ASSERT_TRUE(other.soon_waits_in(WaitKind::RLock));
     lock.unlock();
     world.spawn([&] { EXPECT_FALSE(lock.try_lock()); }).join();
     EXPECT_FALSE(entered);

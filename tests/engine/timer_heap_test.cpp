@@ -22,7 +22,7 @@ struct Waiting {
   ThreadContext context{1};
   Timer timer;
 
-  void begin() { (void)arm(context, timer.entry, Cancellable::No); }
+  void begin() { (void)arm(context, timer.entry, Interruptible::No); }
   [[nodiscard]] std::uint64_t word() const { return context.waiter.load(std::memory_order_acquire); }
   [[nodiscard]] bool armed() const { return word::state(word()) == word::kArmed; }
   [[nodiscard]] bool timed_out() const {
@@ -87,7 +87,7 @@ TEST(TimerHeap, TimerThatComesTooLateChangesNothing) {
   // Nor does it end the next wait of the same context.
   heap.add(wait.timer, 30);
   Entry next;
-  ASSERT_TRUE(arm(wait.context, next, Cancellable::No));
+  ASSERT_TRUE(arm(wait.context, next, Interruptible::No));
   fire_all_due(heap, 40);
   EXPECT_TRUE(wait.armed());
 }
@@ -158,7 +158,7 @@ TEST(TimerHeap, RemoveAndFireMayRace) {
       for (int i = 0; i < count || !seen_both(); ++i) {
         ++begun;
         Timer timer;  // of this round only: a late look at it would be at dead memory
-        ASSERT_TRUE(arm(context, timer.entry, Cancellable::No));
+        ASSERT_TRUE(arm(context, timer.entry, Interruptible::No));
         heaps[random.below(2)].add(timer, Deadline::now_nanoseconds() + random.below(3000));
         for (std::uint32_t spin = random.below(2000); spin > 0; --spin) asm volatile("");
         // As parking does: first the wait ends, then the timer goes.

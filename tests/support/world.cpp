@@ -76,7 +76,9 @@ void Runner::kill() {
 detail::WaitKind Runner::waits_in() const {
   // Under the lock: the body has not ended, so its context exists.
   const std::lock_guard guard{shared_->lock};
-  return shared_->context ? shared_->context->wait_kind.load(std::memory_order_relaxed) : detail::WaitKind::None;
+  if (!shared_->context) return detail::WaitKind::None;
+  const detail::Pin pin{*shared_->context};
+  return pin ? pin.wait().kind : detail::WaitKind::None;
 }
 
 bool Runner::soon_waits_in(detail::WaitKind kind) const {

@@ -10,7 +10,8 @@ Works on a stopped process. On a core file, whose registers cannot be set, stack
 import gdb
 
 STATES = {0: "runnable", 1: "waits"}  # of a fiber that does not run (weft/detail/context.hpp)
-WAITS = ["", "sleep", "Lock", "Event", "Condition", "Semaphore", "Queue", "join", "to read", "to write", "helper thread"]
+WAITS = ["", "sleep", "Lock", "Event", "Condition", "Semaphore", "Queue", "join", "to read", "to write", "helper thread",
+         "RLock", "RWLock", "Once", "select"]
 
 
 def elements(vector):
@@ -57,9 +58,10 @@ def describe(fiber, running):
         return name, "running"
     word = int(held(fiber["waiter"]))
     state = STATES.get(word & 7, "?")
-    kind = int(held(fiber["wait_kind"]))
+    wait = held(fiber["wait"])
+    kind = int(wait["kind"]) if int(wait) != 0 else 0
     if word & 7 == 1 and 0 < kind < len(WAITS):
-        wanted = int(held(fiber["wait_object"]))
+        wanted = int(wait["object"])
         state += " for " + WAITS[kind] if kind != 1 else ": sleep"
         if wanted:
             state += " %#x" % wanted

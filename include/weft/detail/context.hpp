@@ -3,26 +3,48 @@
 // Whatever can block, and the one word that decides how a blocked attempt ends. No promises: headers of weft only.
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include <weft/base/deadline.hpp>
+#include <weft/base/label.hpp>
 
 namespace weft::detail {
 
-/// What a blocked context waits for; part of its wait record.
-enum class WaitKind : std::uint8_t { None, Sleep, Lock, Event, Condition, Semaphore, Queue, Join, Read, Write, Blocking };
+/// What a blocked context waits for. tools/gdb/weft-gdb.py knows these by number.
+enum class WaitKind : std::uint8_t {
+  None, Sleep, Lock, Event, Condition, Semaphore, Queue, Join, Read, Write, Blocking, RLock, RWLock, Once, Select
+};
+
+/// Whose act ends a wait: writes up to `most` context ids and returns how many there are; 0: nobody in particular. Called by
+/// the monitor's thread while the waiter is held in its wait, so that the object exists; it must not block.
+using Holders = std::size_t (*)(const void* object, std::uint64_t* ids, std::size_t most) noexcept;
+
+/// The wait record: what a blocked context waits for, as reports and the search for deadlocks need it. In the blocked frame.
+struct Wait {
+  WaitKind kind = WaitKind::None;
+  const void* object = nullptr;
+  Label label = {};
+  Holders holders = nullptr;
+
+  // Filled by park():
+  std::int64_t since = 0;         ///< Steady-clock nanoseconds, for a fiber as coarse as the monitor's tick.
+  const void* frame = nullptr;    ///< Frame pointer of park(): where the walk along the callers begins.
+  bool timed = false;             ///< Ends by itself, at a deadline.
+};
 
 /// How a blocked attempt ended: small numbers are the index of the entry that fired.
 using Outcome = std::uint16_t;
 inline constexpr Outcome kFired = 0;
 inline constexpr Outcome kClosed = 1;
 inline constexpr Outcome kTimedOut = 0xFFFF;
-inline constexpr Outcome kCancelled = 0xFFFE;
+inline constexpr Outcome kInterrupted = 0xFFFE;  ///< By a kill, a scope or a deadlock: throw_interruption() knows.
 
 /// The waiter word: one 64-bit atomic in the context, so that whoever ends a wait, and whoever only wants to
 /// (a kill, a timer), races for one compare-and-swap and never touches the blocked frame after losing it.
 ///
-///   bits 0-2  state      bit 3  shielded      bits 8-23  outcome      bits 24-63  epoch
+///   bits 0-2  state      bit 3  shielded      bit 4  pinned      bit 5  cannot throw      bits 8-23  outcome
+///   bits 24-63  epoch
 ///
 ///   state     meaning                                          leaves by
 ///   Settled   no wait, or a wait whose end is known            arm(), by its own context, with a plain store
@@ -34,9 +56,13 @@ inline constexpr Outcome kCancelled = 0xFFFE;
 /// no state need tell whether it rests already (FiberContext::resting does, to whoever takes it from the queue).
 ///
 /// The epoch counts waits: a claim carries the epoch it was meant for and fails against any other.
+///
+/// Pinned: somebody reads the wait record. It is set only while the wait is undecided, by a compare-and-swap, and stays through
+/// whatever decides the wait; its context looks for it when it reads the outcome, and does not leave the wait before it is
+/// gone. So what the record points to exists as long, and a wait that nobody looks at pays nothing.
 namespace word {
 inline constexpr std::uint64_t kSettled = 0, kArmed = 1, kParked = 2, kClaimed = 3;
-inline constexpr std::uint64_t kStateMask = 7, kShielded = 8;
+inline constexpr std::uint64_t kStateMask = 7, kShielded = 8, kPinned = 16, kCannotThrow = 32;
 inline constexpr int kOutcomeShift = 8, kEpochShift = 24;
 inline constexpr std::uint64_t kEpochOne = std::uint64_t{1} << kEpochShift, kEpochMask = ~(kEpochOne - 1);
 
@@ -69,9 +95,8 @@ class Context {
   const Kind kind;
   std::uint32_t process;  // this_process() where it lives: after a fork, the contexts of the parent are nobody's
 
-  // The wait record, for the debugger and later for inspection: written by the context itself before it parks.
-  std::atomic<WaitKind> wait_kind{WaitKind::None};
-  std::atomic<const void*> wait_object{nullptr};
+  /// The wait record: written by the context itself as it parks, read by others under a Pin.
+  std::atomic<const Wait*> wait{nullptr};
 };
 
 /// The calling context. Never inlined: a thread_local address kept across a switch would name another thread's slot.
@@ -91,10 +116,16 @@ struct Entry {
   void* payload = nullptr;      // meaning belongs to the object
 };
 
-/// Begins a wait of the calling context: afterwards entries may be linked. False: this context was killed, and the wait
-/// may be cancelled, and nothing is unwinding; the caller must throw_cancelled() without waiting.
-enum class Cancellable : bool { No, Yes };
-[[nodiscard]] bool arm(Context& self, Entry& entry, Cancellable cancellable) noexcept;
+/// What may end a wait beside what it waits for and its own deadline. Nothing may while an exception unwinds.
+enum class Interruptible : std::uint8_t {
+  No,          ///< Nothing.
+  ByDeadlock,  ///< It may be found to be part of a deadlock.
+  Yes          ///< That, a kill, and the end of a scope around it.
+};
+
+/// Begins a wait of the calling context: afterwards entries may be linked. False: it is interrupted already; the caller must
+/// throw_interruption() without waiting.
+[[nodiscard]] bool arm(Context& self, Entry& entry, Interruptible interruptible) noexcept;
 
 /// Decides a wait. True for exactly one caller per wait; that caller then owes a deliver() once it holds no list bit.
 [[nodiscard]] bool claim(Entry& entry, Outcome outcome) noexcept;
@@ -103,8 +134,30 @@ void deliver(Entry& entry) noexcept;
 /// Delivers a chain linked by `next`.
 void deliver_all(Entry* first) noexcept;
 
-/// Sleeps until the wait that arm() began is decided. Never throws: kCancelled is an outcome.
-[[nodiscard]] Outcome park(Context& self, WaitKind kind, const void* object, Deadline deadline) noexcept;
+/// Sleeps until the wait that arm() began is decided. Never throws: kInterrupted is an outcome.
+[[nodiscard]] Outcome park(Context& self, Wait wait, Deadline deadline) noexcept;
+
+/// Keeps a context in the wait it is in, if it is in one, so that its record can be read. Brief: its wake-up may wait for it.
+/// No order is needed among pins; a context may be pinned by one at a time, others wait.
+class Pin {
+ public:
+  explicit Pin(Context& context) noexcept;
+  Pin(const Pin&) = delete;
+  Pin& operator=(const Pin&) = delete;
+  ~Pin();
+
+  /// Whether it waits, parked or about to be.
+  explicit operator bool() const noexcept { return wait_ != nullptr; }
+  [[nodiscard]] const Wait& wait() const noexcept { return *wait_; }
+  /// The waiter word when it was pinned.
+  [[nodiscard]] std::uint64_t seen() const noexcept { return seen_; }
+
+ private:
+  Context& context_;
+  std::uint64_t seen_ = 0;
+  const Wait* wait_ = nullptr;
+  bool pinned_ = false;
+};
 
 /// For waits that enter no list between arm() and park(): the barrier that taking a list bit is otherwise.
 void fence_before_park() noexcept;
@@ -112,13 +165,17 @@ void fence_before_park() noexcept;
 /// Undoes arm() when the caller found, before parking, that it need not wait. False: somebody has claimed the wait
 /// already; park() must be called to learn the outcome.
 [[nodiscard]] bool disarm(Context& self) noexcept;
+/// Undoes arm() of a caller whose entry is in no list: only a kill can have decided it, and what was waited for came first.
+/// The kill is remembered for the next wait.
+void disarm_granted(Context& self) noexcept;
 
 /// Asks a context to end: wakes it when it waits where that is allowed, and is remembered otherwise.
 void request_cancel(Context& context) noexcept;
 
 /// Throws Cancelled when the calling context was killed, unless another exception unwinds.
 void check_cancelled(const Context& self);
-[[noreturn]] void throw_cancelled();
+/// Throws what a wait of the calling context was interrupted for.
+[[noreturn]] void throw_interruption();
 [[noreturn]] void throw_timeout(const char* operation);
 
 }  // namespace weft::detail

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <source_location>
 #include <utility>
 
 #include <weft/base/deadline.hpp>
@@ -30,7 +31,9 @@ template <class T>
 class Queue {
  public:
   /// `maxsize` 0: unbounded. `name` appears in reports and must outlive the queue: a literal.
-  explicit Queue(std::size_t maxsize = 0, const char* name = nullptr) : maxsize_{maxsize}, name_{name} {}
+  explicit Queue(std::size_t maxsize = 0, const char* name = nullptr,
+                 std::source_location site = std::source_location::current())
+      : maxsize_{maxsize}, label_{name, site} {}
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
 
@@ -63,7 +66,7 @@ class Queue {
   [[nodiscard]] bool empty() const noexcept { return qsize() == 0; }
   [[nodiscard]] bool full() const noexcept { return maxsize_ != 0 && qsize() >= maxsize_; }
   [[nodiscard]] std::size_t maxsize() const noexcept { return maxsize_; }
-  [[nodiscard]] const char* name() const noexcept { return name_; }
+  [[nodiscard]] const char* name() const noexcept { return label_.name(); }
 
   /// Says that one item that was taken has been dealt with. Throws: InvalidStateError when called more often than put.
   void task_done() {
@@ -112,13 +115,11 @@ class Queue {
    public:
     ~Armed() {
       // The call ended before it waited. A kill that came at the same moment is remembered for the next one.
-      if (self_ && !detail::disarm(*self_)) {
-        (void)detail::park(*self_, detail::WaitKind::Queue, nullptr, Deadline::already());
-      }
+      if (self_) detail::disarm_granted(*self_);
     }
     void begin(detail::Entry& entry) {
       detail::Context& self = detail::current_context();
-      if (!detail::arm(self, entry, detail::Cancellable::Yes)) detail::throw_cancelled();
+      if (!detail::arm(self, entry, detail::Interruptible::Yes)) detail::throw_interruption();
       self_ = &self;
     }
     explicit operator bool() const noexcept { return self_ != nullptr; }
@@ -129,19 +130,19 @@ class Queue {
   };
 
   detail::Outcome wait_in(detail::WaitList& list, detail::Entry& entry, detail::Context& self, Deadline deadline) {
-    const detail::Outcome outcome = detail::park(self, detail::WaitKind::Queue, this, deadline);
-    if (outcome == detail::kTimedOut || outcome == detail::kCancelled) {
+    const detail::Outcome outcome = detail::park(self, {detail::WaitKind::Queue, this, label_}, deadline);
+    if (outcome == detail::kTimedOut || outcome == detail::kInterrupted) {
       Guard guard{state_};
       if (entry.linked) list.remove(entry);
     }
-    if (outcome == detail::kCancelled) detail::throw_cancelled();
+    if (outcome == detail::kInterrupted) detail::throw_interruption();
     return outcome;
   }
 
   std::atomic<std::uint32_t> state_{0};
   const std::size_t maxsize_;
   std::atomic<std::size_t> size_{0};  // items_.size() for those who do not hold the list bit
-  const char* name_;
+  const Label label_;
   // All below: guarded by kList. Getters wait only while there is no item, putters only while there is no room.
   detail::RingBuffer<T> items_;
   std::size_t unfinished_ = 0;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <source_location>
 
 #include <weft/base/deadline.hpp>
 #include <weft/base/unique_function.hpp>
@@ -24,7 +25,8 @@ class Barrier {
   /// `action`, if any, is called in each round by the last to come, before anybody is let through. It may use the
   /// barrier, but not wait for it. When it throws, the barrier is broken, and what it threw goes to that caller.
   /// Throws: InvalidStateError for no parties.
-  explicit Barrier(std::uint32_t parties, UniqueFunction<void()> action = {});
+  explicit Barrier(std::uint32_t parties, UniqueFunction<void()> action = {}, const char* name = nullptr,
+                   std::source_location site = std::source_location::current());
   Barrier(const Barrier&) = delete;
   Barrier& operator=(const Barrier&) = delete;
 

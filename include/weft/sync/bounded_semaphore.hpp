@@ -14,7 +14,9 @@ namespace weft {
 class BoundedSemaphore : public Semaphore {
  public:
   /// Throws: InvalidStateError for a count above max_value().
-  explicit BoundedSemaphore(std::uint32_t permits = 1) : Semaphore{permits, permits} {}
+  explicit BoundedSemaphore(std::uint32_t permits = 1, const char* name = nullptr,
+                            std::source_location site = std::source_location::current())
+      : Semaphore{permits, permits, {name, site}} {}
 };
 
 }  // namespace weft

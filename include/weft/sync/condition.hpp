@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <source_location>
 
 #include <weft/base/deadline.hpp>
 #include <weft/detail/wait_list.hpp>
@@ -27,7 +28,10 @@ namespace weft {
 /// Cost:          a notification that meets nobody is one load; no memory per waiter.
 class Condition {
  public:
-  Condition() = default;
+  Condition(std::source_location site = std::source_location::current()) noexcept : label_{nullptr, site} {}
+  /// `name` appears in reports and must outlive the condition: a literal.
+  explicit Condition(const char* name, std::source_location site = std::source_location::current()) noexcept
+      : label_{name, site} {}
   Condition(const Condition&) = delete;
   Condition& operator=(const Condition&) = delete;
 
@@ -81,6 +85,7 @@ class Condition {
 
   std::atomic<std::uint32_t> state_{0};
   detail::WaitList waiters_;  // guarded by kList
+  const Label label_;
 };
 
 }  // namespace weft

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <source_location>
 
 #include <weft/base/deadline.hpp>
 #include <weft/detail/wait_list.hpp>
@@ -18,9 +19,10 @@ namespace weft {
 /// Cost:          set() and wait() on a set event, one atomic operation; no memory per waiter.
 class Event {
  public:
-  Event() = default;
+  Event(std::source_location site = std::source_location::current()) noexcept : label_{nullptr, site} {}
   /// `name` appears in reports and must outlive the event: a literal.
-  explicit Event(const char* name) : name_{name} {}
+  explicit Event(const char* name, std::source_location site = std::source_location::current()) noexcept
+      : label_{name, site} {}
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
 
@@ -40,7 +42,7 @@ class Event {
   }
   [[nodiscard]] bool wait_until(Deadline deadline);
 
-  [[nodiscard]] const char* name() const noexcept { return name_; }
+  [[nodiscard]] const char* name() const noexcept { return label_.name(); }
 
  private:
   static constexpr std::uint32_t kList = 1, kSet = 2, kWaiters = 4;
@@ -48,7 +50,7 @@ class Event {
 
   std::atomic<std::uint32_t> state_{0};
   detail::WaitList waiters_;  // guarded by kList
-  const char* name_ = nullptr;
+  const Label label_;
 };
 
 }  // namespace weft

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <source_location>
 
 #include <weft/base/deadline.hpp>
 #include <weft/sync/lock.hpp>
@@ -17,9 +18,10 @@ namespace weft {
 /// Cost:          that of Lock; taking it again and giving it back, no atomic read-modify-write.
 class RLock {
  public:
-  RLock() = default;
+  RLock(std::source_location site = std::source_location::current()) noexcept : RLock{nullptr, site} {}
   /// `name` appears in reports and must outlive the lock: a literal.
-  explicit RLock(const char* name) : lock_{name} {}
+  explicit RLock(const char* name, std::source_location site = std::source_location::current()) noexcept
+      : lock_{name, site, detail::WaitKind::RLock} {}
   RLock(const RLock&) = delete;
   RLock& operator=(const RLock&) = delete;
 

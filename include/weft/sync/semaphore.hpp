@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <source_location>
 
 #include <weft/base/deadline.hpp>
 #include <weft/detail/wait_list.hpp>
@@ -20,8 +21,10 @@ namespace weft {
 /// Cost:          uncontended calls are one atomic operation; no memory per waiter.
 class Semaphore {
  public:
+  /// `name` appears in reports and must outlive the semaphore: a literal.
   /// Throws: InvalidStateError for a count above max_value().
-  explicit Semaphore(std::uint32_t permits = 1);
+  explicit Semaphore(std::uint32_t permits = 1, const char* name = nullptr,
+                     std::source_location site = std::source_location::current());
   Semaphore(const Semaphore&) = delete;
   Semaphore& operator=(const Semaphore&) = delete;
 
@@ -42,6 +45,8 @@ class Semaphore {
   /// Throws: InvalidStateError when more than max_value() permits would exist; none is then added.
   void release(std::uint32_t permits = 1);
 
+  [[nodiscard]] const char* name() const noexcept { return label_.name(); }
+
   /// Permits left a moment ago.
   [[nodiscard]] std::uint32_t value() const noexcept {
     return static_cast<std::uint32_t>(state_.load(std::memory_order_relaxed) >> kCountShift);
@@ -53,7 +58,7 @@ class Semaphore {
 
  protected:
   /// With another limit than max_value().
-  Semaphore(std::uint32_t permits, std::uint32_t limit);
+  Semaphore(std::uint32_t permits, std::uint32_t limit, Label label);
 
  private:
   // The state: bit 0 guards the list, bit 1: somebody waits (then no permit is left), bits 2-33: permits.
@@ -67,6 +72,7 @@ class Semaphore {
   std::atomic<std::uint64_t> state_;
   detail::WaitList waiters_;  // guarded by kList
   const std::uint32_t limit_;
+  const Label label_;
 };
 
 }  // namespace weft
