@@ -1,0 +1,9 @@
+// absl::Mutex without competition. Arguments: --count N.
+#include "common/absl_lock.hpp"
+#include "p6_lock_alone/lock_alone.hpp"
+
+int main(int argc, char** argv) {
+  const bench::Arguments arguments(argc, argv);
+  const bench::IdleThread idle;
+  bench::measure_lock_alone<bench::AbslLock>(arguments);
+}
