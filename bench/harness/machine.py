@@ -13,6 +13,9 @@ _VERSION = {
     "g++": ["g++", "-dumpfullversion"],
     "Go": ["go", "version"],
     "Boost": ["sh", "-c", "sed -n 's/^#define BOOST_LIB_VERSION \"\\(.*\\)\"/\\1/p' /usr/include/boost/version.hpp"],
+    "TBB": ["pkg-config", "--modversion", "tbb"],
+    "Abseil": ["pkg-config", "--modversion", "absl_synchronization"],
+    "moodycamel": ["dpkg-query", "-W", "-f", "${Version}", "libconcurrentqueue-dev"],
     "libuv": ["pkg-config", "--modversion", "libuv"],
     "CPython": ["/usr/bin/python3", "--version"],
 }
@@ -47,7 +50,7 @@ def describe(build_dir: pathlib.Path) -> str:
     """One sentence: processor, memory, kernel, its prices, versions, date."""
     versions = []
     for name, command in _VERSION.items():
-        if found := re.search(r"\d+[._]\d+(?:[._]\d+)?", _output(command)):
+        if found := re.search(r"\d+(?:[._]\d+)*", _output(command)):
             versions.append(f"{name} {found.group().replace('_', '.')}")
     return (f"{os.cpu_count()} cores of {_processor()}, {_memory_gib()} GiB, Linux {platform.release().split('-')[0]}, "
             f"{', '.join(filter(None, [kernel_prices(build_dir), *versions]))}; {datetime.date.today().isoformat()}")

@@ -34,7 +34,8 @@ COLD = Column("cold_ns_per_op", "cold")
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One size or variant. `cores` pins the program: "one" to the first core, "all" to none in particular."""
+    """One size or variant. `cores` pins the program: "one" to the first core, "two" to the first two, "all" to none in
+    particular."""
 
     name: str
     arguments: tuple = ()
@@ -118,9 +119,9 @@ class Workload:
         environment = dict(contender.environment)
         if contender.is_weft:
             command += case.weft_arguments
-        if case.cores == "one":
-            command = ["taskset", "-c", str(cores()[0]), *command]
-            environment.setdefault("GOMAXPROCS", "1")
+        if pinned := {"one": 1, "two": 2}.get(case.cores):
+            command = ["taskset", "-c", ",".join(map(str, cores()[:pinned])), *command]
+            environment.setdefault("GOMAXPROCS", str(pinned))
         return run_program(command, environment)
 
 
