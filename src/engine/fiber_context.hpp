@@ -37,7 +37,6 @@ class FiberContext final : public Context, public SwitchPoint {
   /// its own: the other waits for this (as Linux's try_to_wake_up() does for on_cpu).
   std::atomic<bool> resting{false};
   Stack stack;
-  char label[32] = {};  // the beginning of its name, for reports from outside; empty: unnamed
 };
 
 /// Where the context of a stack stands. Below it, the stack proper.

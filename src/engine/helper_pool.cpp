@@ -5,6 +5,7 @@
 #include <atomic>
 #include <thread>
 
+#include "engine/thread_context.hpp"
 #include "port/signals.hpp"
 
 namespace weft::detail {
@@ -56,6 +57,7 @@ void HelperPool::start_thread() {
 }
 
 void HelperPool::serve() {
+  mark_engine_thread();
   std::unique_lock guard{lock_};
   for (;;) {
     while (jobs_.empty()) {

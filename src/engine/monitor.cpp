@@ -7,9 +7,14 @@
 #include <thread>
 #include <vector>
 
+#include <weft/detail/deadlock_settings.hpp>
+
+#include "engine/coarse_clock.hpp"
+#include "engine/deadlock.hpp"
 #include "engine/immortal.hpp"
 #include "engine/scheduler.hpp"
 #include "engine/stall.hpp"
+#include "engine/thread_context.hpp"
 #include "port/futex.hpp"
 #include "port/signals.hpp"
 
@@ -28,7 +33,8 @@ constexpr int kQuietTicksBeforeSleep = 16;
 struct Monitor {
   std::mutex lock;
   std::vector<Scheduler*> schedulers;  // guarded by lock
-  bool started = false;                // guarded by lock
+  DeadlockWatch deadlocks;             // guarded by lock
+  std::atomic<bool> started{false};    // written under lock
   std::atomic<std::uint32_t> asleep{0};
 };
 
@@ -41,9 +47,10 @@ Activity watch_all() {
   Monitor& m = monitor();
   std::vector<Stall> stalls;
   Activity activity = Activity::Asleep;
+  CoarseClock::update();
   {
     const std::lock_guard guard{m.lock};
-    const std::int64_t now = Deadline::now_nanoseconds();
+    const std::int64_t now = CoarseClock::now();
     for (Scheduler* scheduler : m.schedulers) activity = std::max(activity, scheduler->watch(now, stalls));
   }
   // Without the lock: naming a place takes the dynamic linker's lock, under which another thread may make a runtime.
@@ -51,19 +58,39 @@ Activity watch_all() {
   return activity;
 }
 
+// Reports go out without the lock; what they tell of is resolved at the next look, which makes sure of it once more.
+void look_for_deadlocks() {
+  Monitor& m = monitor();
+  for (;;) {
+    std::vector<std::string> reports;
+    std::string standstill;
+    {
+      const std::lock_guard guard{m.lock};
+      const std::int64_t now = Deadline::now_nanoseconds();
+      reports = m.deadlocks.look(m.schedulers, now);
+      if (reports.empty()) standstill = m.deadlocks.look_for_standstill(m.schedulers, now);
+    }
+    for (const std::string& text : reports) report_deadlock(text);
+    if (!standstill.empty()) report_standstill(standstill);
+    if (reports.empty()) return;
+  }
+}
+
 void run() {
+  mark_engine_thread();
   Monitor& m = monitor();
   std::int64_t tick = kTick;
   int quiet = 0;
   for (;;) {
     port::futex_wait(port::futex_word(m.asleep), 0, Deadline::after(Duration{tick}));
+    look_for_deadlocks();
     if (const Activity activity = watch_all(); activity != Activity::Asleep) {
       quiet = 0;
       tick = activity == Activity::Stuck ? kTick : std::min(tick * 2, kTickWhileSwitching);
       continue;
     }
     tick = std::min(tick * 2, kTickWhileAsleep);
-    if (++quiet < kQuietTicksBeforeSleep) continue;
+    if (++quiet < kQuietTicksBeforeSleep || standstill_reported_after() > 0) continue;
     // A worker that wakes between the check above and this store is noticed one tick late: look once more.
     m.asleep.store(1, std::memory_order_seq_cst);
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -84,15 +111,33 @@ void start_thread() {
   thread.detach();
 }
 
+void start(Monitor& m) {
+  if (m.started.load(std::memory_order_relaxed)) return;
+  start_thread();
+  m.started.store(true, std::memory_order_release);
+}
+
 }  // namespace
+
+void monitor_watch_waits() noexcept {
+  Monitor& m = monitor();
+  if (!m.started.load(std::memory_order_acquire)) {
+    try {
+      const std::lock_guard guard{m.lock};
+      start(m);
+    } catch (...) {
+      return;  // no thread to be had now; the next wait tries again
+    }
+  }
+  monitor_notice_activity();
+}
 
 void monitor_add(Scheduler& scheduler) {
   Monitor& m = monitor();
   {
     const std::lock_guard guard{m.lock};
     m.schedulers.reserve(m.schedulers.size() + 1);
-    if (!m.started) start_thread();
-    m.started = true;
+    start(m);
     m.schedulers.push_back(&scheduler);
   }
   monitor_notice_activity();
@@ -116,7 +161,8 @@ void monitor_unlock_after_fork(bool child) noexcept {
   Monitor& m = monitor();
   if (child) {
     m.schedulers.clear();
-    m.started = false;
+    m.deadlocks = {};
+    m.started.store(false, std::memory_order_relaxed);
     m.asleep.store(0, std::memory_order_relaxed);
     forget_stalls();
   }

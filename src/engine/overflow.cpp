@@ -24,8 +24,10 @@ void say(const char* text, std::size_t length) {
 
 void report(const FiberContext& fiber) {
   char name[48];
-  if (fiber.label[0]) {
-    std::snprintf(name, sizeof name, "%s", fiber.label);
+  char given[ContextName::kMost + 1];
+  fiber.name.copy_to(given);
+  if (given[0]) {
+    std::snprintf(name, sizeof name, "%s", given);
   } else {
     std::snprintf(name, sizeof name, "Fiber-%llu", static_cast<unsigned long long>(fiber.id));
   }

@@ -3,6 +3,9 @@
 #include <sched.h>
 
 #include <exception>
+#include <memory>
+#include <string>
+#include <utility>
 
 #include <weft/base/error.hpp>
 #include <weft/detail/context.hpp>
@@ -10,6 +13,7 @@
 
 #include "engine/coarse_clock.hpp"
 #include "engine/fiber_context.hpp"
+#include "engine/monitor.hpp"
 #include "engine/scheduler.hpp"
 #include "engine/thread_context.hpp"
 #include "engine/timer_heap.hpp"
@@ -36,6 +40,16 @@ bool try_decide(Context& context, std::uint64_t& seen, Outcome outcome) noexcept
                                 (context.is_fiber() ? word::kSettled : word::kClaimed);
   // Release: it sees what the claimer did before.
   return context.waiter.compare_exchange_weak(seen, decided, std::memory_order_acq_rel, std::memory_order_relaxed);
+}
+
+/// Decides the wait of this epoch. False: somebody else has, or it was an earlier one.
+bool decide(Context& context, std::uint64_t epoch, Outcome outcome, bool& was_parked) noexcept {
+  std::uint64_t seen = context.waiter.load(std::memory_order_relaxed);
+  while (word::epoch(seen) == epoch && is_undecided(seen)) {
+    was_parked = word::state(seen) == word::kParked;
+    if (try_decide(context, seen, outcome)) return true;
+  }
+  return false;
 }
 
 void deliver_context(Context& context, bool was_parked) noexcept {
@@ -96,9 +110,9 @@ void Backoff::pause() noexcept {
 bool arm(Context& self, Entry& entry, Interruptible interruptible) noexcept {
   std::uint64_t flags = word::kShielded | word::kCannotThrow;
   // Nothing is thrown while another exception unwinds: that would end the program.
-  if (interruptible != Interruptible::No && !unwinding(self)) {
+  if (interruptible != Interruptible::No && self.shields == 0 && !unwinding(self)) {
     flags = interruptible == Interruptible::Yes ? 0 : word::kShielded;
-    if (flags == 0 && self.cancel_requested()) return false;
+    if (flags == 0 && (self.cancel_requested() || self.scope_deadline.has_passed())) return false;
   }
   const std::uint64_t before = self.waiter.load(std::memory_order_relaxed);
   entry.context = &self;
@@ -113,12 +127,7 @@ bool arm(Context& self, Entry& entry, Interruptible interruptible) noexcept {
 bool claim(Entry& entry, Outcome outcome) noexcept {
   Context& context = *entry.context;
   if (context.process != this_process()) return false;  // its thread did not come along through fork()
-  std::uint64_t seen = context.waiter.load(std::memory_order_relaxed);
-  while (word::epoch(seen) == entry.epoch && is_undecided(seen)) {
-    entry.was_parked = word::state(seen) == word::kParked;
-    if (try_decide(context, seen, outcome)) return true;
-  }
-  return false;
+  return decide(context, entry.epoch, outcome, entry.was_parked);
 }
 
 void deliver(Entry& entry) noexcept { deliver_context(*entry.context, entry.was_parked); }
@@ -152,6 +161,8 @@ PublishedWait::PublishedWait(Context& self, Wait& wait, Deadline deadline, const
   wait.frame = frame;
   wait.since = self.is_fiber() ? CoarseClock::now() : Deadline::now_nanoseconds();
   self.wait.store(&wait, std::memory_order_release);
+  // A fiber's worker was awake until now, and the monitor with it.
+  if (wait.holders && !wait.timed && !self.is_fiber()) monitor_watch_waits();
 }
 
 PublishedWait::~PublishedWait() {
@@ -164,10 +175,17 @@ Outcome park(Context& self, Wait wait, Deadline deadline) noexcept {
     wait_for_unpinned(self);
     return kInterrupted;
   }
-  const PublishedWait published{self, wait, deadline, __builtin_frame_address(0)};
-  return !self.is_fiber()      ? as_thread(self).park(deadline)
-         : deadline.is_never() ? park_fiber(as_fiber(self))
-                               : park_fiber_until(as_fiber(self), deadline);
+  const ScopedDeadline until{self, deadline};
+  const PublishedWait published{self, wait, until.deadline(), __builtin_frame_address(0)};
+  return until.judge(!self.is_fiber()                ? as_thread(self).park(until.deadline())
+                     : until.deadline().is_never() ? park_fiber(as_fiber(self))
+                                                   : park_fiber_until(as_fiber(self), until.deadline()));
+}
+
+ScopedDeadline::ScopedDeadline(const Context& self, Deadline own) noexcept : deadline_{own} {
+  if (self.scope_deadline >= own || (self.waiter.load(std::memory_order_relaxed) & word::kShielded)) return;
+  deadline_ = self.scope_deadline;
+  is_scopes_ = true;
 }
 
 Pin::Pin(Context& context) noexcept : context_{context} {
@@ -196,9 +214,10 @@ Pin::~Pin() {
   if (pinned_) context_.waiter.fetch_and(~word::kPinned, std::memory_order_release);
 }
 
-void request_cancel(Context& context) noexcept {
-  if (context.process != this_process()) return;
-  context.cancel.store(true, std::memory_order_seq_cst);
+namespace {
+
+// After `cancel` was changed, by a full barrier.
+void interrupt_if_allowed(Context& context) noexcept {
   // The load must not be older than a park that missed the flag: a read-modify-write reads the newest.
   std::uint64_t seen = context.waiter.fetch_or(0, std::memory_order_seq_cst);
   while (is_undecided(seen) && !(seen & word::kShielded)) {
@@ -208,6 +227,40 @@ void request_cancel(Context& context) noexcept {
       return;
     }
   }
+}
+
+}  // namespace
+
+void request_cancel(Context& context) noexcept {
+  if (context.process != this_process()) return;
+  context.cancel.fetch_or(Context::kKilled, std::memory_order_seq_cst);
+  interrupt_if_allowed(context);
+}
+
+void stop_scope(Context& context) noexcept {
+  if (context.process != this_process()) return;
+  context.cancel.fetch_add(Context::kStoppedScope, std::memory_order_seq_cst);
+  interrupt_if_allowed(context);
+}
+
+void forget_stopped_scope(Context& self) noexcept { self.cancel.fetch_sub(Context::kStoppedScope, std::memory_order_relaxed); }
+
+bool interrupt_for_deadlock(Context& context, std::uint64_t epoch, std::string report) {
+  auto verdict = std::make_unique<std::string>(std::move(report));
+  bool was_parked = false;
+  {
+    // Pinned, it cannot leave this wait: a verdict that comes too late is not found by a later one.
+    const Pin pin{context};
+    if (!pin || word::epoch(pin.seen()) != epoch || (pin.seen() & word::kCannotThrow)) return false;
+    context.verdict.store(verdict.get(), std::memory_order_relaxed);
+    if (!decide(context, epoch, kInterrupted, was_parked)) {
+      context.verdict.store(nullptr, std::memory_order_relaxed);
+      return false;
+    }
+  }
+  (void)verdict.release();  // it is the victim's now
+  deliver_context(context, was_parked);
+  return true;
 }
 
 void fence_before_park() noexcept { std::atomic_thread_fence(std::memory_order_seq_cst); }
@@ -223,10 +276,18 @@ bool killed_before_park(Context& self) noexcept {
 }
 
 void check_cancelled(const Context& self) {
-  if (self.cancel_requested() && std::uncaught_exceptions() == 0) throw_interruption();
+  if (!self.cancel_requested() && !self.scope_deadline.has_passed()) [[likely]] return;
+  if (self.shields == 0 && std::uncaught_exceptions() == 0) throw_interruption();
 }
 
-void throw_interruption() { throw Cancelled{}; }
+void throw_interruption() {
+  Context& self = current_context();
+  if (const std::unique_ptr<std::string> verdict{self.verdict.exchange(nullptr, std::memory_order_acquire)}) {
+    throw DeadlockError{*verdict};
+  }
+  if (!self.cancel_requested() && self.scope_deadline.has_passed()) throw TimeoutError{"the deadline of the scope has passed"};
+  throw Cancelled{};
+}
 
 void throw_timeout(const char* operation) {
   throw TimeoutError{std::string{operation} + ": the deadline passed"};

@@ -30,10 +30,13 @@ class StackPool {
 
   /// Calls visit(FiberContext&) for every stack that a fiber is bound to at that moment. Fibers may end meanwhile: only
   /// what is atomic in a context may be looked at.
+  /// The lock is let go between slabs: there may be a million stacks.
   template <class Visit>
   void for_each_bound(Visit visit) {
-    const std::lock_guard guard{lock_};
-    for (const Slab& slab : slabs_) {
+    for (std::size_t number = 0;; ++number) {
+      const std::lock_guard guard{lock_};
+      if (number >= slabs_.size()) return;
+      const Slab& slab = slabs_[number];
       for (std::size_t i = 0; i < slab.cut; ++i) {
         auto* context = static_cast<FiberContext*>(fiber_context_place(slab.stack(i)));
         if (context->task.load(std::memory_order_acquire)) visit(*context);

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "engine/immortal.hpp"
+#include "engine/symbols.hpp"
 #include "engine/worker.hpp"
 #include "port/futex.hpp"
 #include "port/stack_memory.hpp"
@@ -97,29 +98,6 @@ bool look_up(int thread, Place& place) {
   return true;
 }
 
-std::string symbol(std::uintptr_t address) {
-  Dl_info info{};
-  char text[512];
-  if (::dladdr(reinterpret_cast<void*>(address), &info) == 0) {
-    std::snprintf(text, sizeof text, "%#zx", static_cast<std::size_t>(address));
-    return text;
-  }
-  const char* file = std::strrchr(info.dli_fname, '/');
-  file = file ? file + 1 : info.dli_fname;
-  if (info.dli_sname) {
-    std::string name = info.dli_sname;
-    int status = 0;
-    if (char* plain = abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status)) {
-      name = plain;
-      std::free(plain);
-    }
-    return name + " (" + file + ")";
-  }
-  std::snprintf(text, sizeof text, "%s+%#zx", file,
-                static_cast<std::size_t>(address - reinterpret_cast<std::uintptr_t>(info.dli_fbase)));
-  return text;
-}
-
 bool follows_a_call(std::uintptr_t address) {
 #if defined(__x86_64__)
   Dl_info info{};
@@ -194,14 +172,8 @@ bool seen_before(std::uintptr_t place) {
   return false;
 }
 
-// The fiber may be naming itself: copied byte by byte, without the library's functions, whose reads ThreadSanitizer sees.
 std::string name_of(const FiberContext& fiber) {
-  char name[sizeof fiber.label] = {};
-  for (std::size_t i = 0; i + 1 < sizeof name; ++i) {
-    name[i] = *const_cast<const volatile char*>(&fiber.label[i]);
-    if (!name[i]) break;
-  }
-  return name[0] ? name : "Fiber-" + std::to_string(fiber.id);
+  return fiber.name.empty() ? "Fiber-" + std::to_string(fiber.id) : fiber.name.get();
 }
 
 }  // namespace

@@ -20,10 +20,6 @@ std::size_t runner(const void* task, std::uint64_t* ids, std::size_t) noexcept {
   return 1;
 }
 
-void label(FiberContext& fiber, const std::string& name) {
-  std::snprintf(fiber.label, sizeof fiber.label, "%s", name.c_str());
-}
-
 }  // namespace
 
 Task::Task() : id_{next_context_id()} {}
@@ -39,7 +35,7 @@ void Task::set_name(std::string name) {
   Guard guard{state_};
   name_.swap(replacement);
   if (guard.value() & kDone) return;
-  if (FiberContext* fiber = fiber_.load(std::memory_order_relaxed)) label(*fiber, *name_);
+  if (FiberContext* fiber = fiber_.load(std::memory_order_relaxed)) fiber->name.set(*name_);
 }
 
 bool Task::join_until(Deadline deadline) {
@@ -90,7 +86,7 @@ void Task::kill() noexcept {
 bool Task::begin(FiberContext& fiber) noexcept {
   Guard guard{state_};
   fiber_.store(&fiber, std::memory_order_relaxed);
-  if (name_) label(fiber, *name_);
+  if (name_) fiber.name.set(*name_);
   return (guard.value() & kKilled) == 0;
 }
 

@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <mutex>
 
 #include <weft/detail/wait_list.hpp>
@@ -19,6 +20,7 @@ namespace {
 
 SpinLock pool_lock;
 ThreadContext* pool = nullptr;  // guarded by pool_lock
+std::atomic<ThreadContext*> all_made{nullptr};  // written under pool_lock
 
 thread_local Context* current = nullptr;
 
@@ -30,6 +32,14 @@ thread_local IdBlock ids;
 std::atomic<std::uint64_t> next_id_block{1};
 constexpr std::uint64_t kIdBlock = 1024;
 
+ThreadContext& make_context(std::uint64_t id) {
+  auto* context = new ThreadContext{id};
+  const std::lock_guard guard{pool_lock};
+  context->next_made = all_made.load(std::memory_order_relaxed);
+  all_made.store(context, std::memory_order_release);
+  return *context;
+}
+
 ThreadContext& take_context() {
   {
     const std::lock_guard guard{pool_lock};
@@ -37,11 +47,13 @@ ThreadContext& take_context() {
       pool = free->next_free;
       free->id = next_context_id();
       // A kill that was meant for the former thread does not concern this one.
-      free->cancel.store(false, std::memory_order_relaxed);
+      free->cancel.store(0, std::memory_order_relaxed);
+      free->name.clear();
+      free->of_engine.store(false, std::memory_order_relaxed);
       return *free;
     }
   }
-  return *new ThreadContext{next_context_id()};
+  return make_context(next_context_id());
 }
 
 /// Gives the context back when its thread ends. By a key, not by a thread_local object: keys come last, so that destructors
@@ -49,6 +61,7 @@ ThreadContext& take_context() {
 WEFT_PER_THREAD void give_back(void* adopted) {
   auto* context = static_cast<ThreadContext*>(adopted);
   current = nullptr;
+  context->thread_id.store(0, std::memory_order_relaxed);
   const std::lock_guard guard{pool_lock};
   context->next_free = pool;
   pool = context;
@@ -69,6 +82,7 @@ pthread_key_t adoption_key() {
 
 [[gnu::noinline]] WEFT_PER_THREAD Context& adopt_thread() {
   ThreadContext& context = take_context();
+  context.thread_id.store(::gettid(), std::memory_order_relaxed);
   ::pthread_setspecific(adoption_key(), &context);
   current = &context;
   return context;
@@ -103,9 +117,38 @@ void become_plain_thread() noexcept {
   pool = nullptr;
   if (!current) return;
   // A fiber's stack goes on as it is; only its context is another kind now, under the same id.
-  auto* context = new ThreadContext{current->id};
+  auto* context = new ThreadContext{current->id};  // not by make_context(): its lock is held
+  context->thread_id.store(::gettid(), std::memory_order_relaxed);
+  context->next_made = all_made.load(std::memory_order_relaxed);
+  all_made.store(context, std::memory_order_release);
   ::pthread_setspecific(adoption_key(), context);
   current = context;
+}
+
+ThreadContext& own_thread_context() noexcept {
+  Context& self = current_context();
+  if (!self.is_fiber()) return static_cast<ThreadContext&>(self);
+  return *static_cast<ThreadContext*>(::pthread_getspecific(adoption_key()));
+}
+
+void mark_engine_thread() noexcept { own_thread_context().of_engine.store(true, std::memory_order_relaxed); }
+
+ThreadContext* all_threads() noexcept { return all_made.load(std::memory_order_acquire); }
+
+std::string thread_name(const ThreadContext& thread) {
+  if (!thread.name.empty()) return thread.name.get();
+  const int number = thread.thread_id.load(std::memory_order_relaxed);
+  if (number == ::getpid()) return "MainThread";
+  std::string name;
+  char path[64];
+  std::snprintf(path, sizeof path, "/proc/self/task/%d/comm", number);
+  if (std::FILE* file = std::fopen(path, "re")) {
+    char line[32] = {};
+    if (std::fgets(line, sizeof line, file)) name = line;
+    std::fclose(file);
+  }
+  if (!name.empty() && name.back() == '\n') name.pop_back();
+  return name + '-' + std::to_string(number);
 }
 
 [[gnu::noinline]] WEFT_PER_THREAD std::uint64_t next_context_id() noexcept {
@@ -171,11 +214,13 @@ void drain(int event) noexcept {
 
 }  // namespace
 
-Outcome ThreadContext::park_on(int fd, short events, Wait record, Deadline deadline) noexcept {
+Outcome ThreadContext::park_on(int fd, short events, Wait record, Deadline own_deadline) noexcept {
   if (event_.load(std::memory_order_relaxed) < 0) {
     event_.store(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), std::memory_order_relaxed);
   }
   if (killed_before_park(*this)) return kInterrupted;
+  const ScopedDeadline until{*this, own_deadline};
+  const Deadline deadline = until.deadline();
   const PublishedWait published{*this, record, deadline, __builtin_frame_address(0)};
   // Published by the release in fall_asleep(): whoever claims the wait as parked sees it.
   polling_.store(true, std::memory_order_relaxed);
@@ -202,7 +247,7 @@ Outcome ThreadContext::park_on(int fd, short events, Wait record, Deadline deadl
   }
   const Outcome outcome = settled();
   polling_.store(false, std::memory_order_relaxed);
-  return outcome;
+  return until.judge(outcome);
 }
 
 void ThreadContext::wake() noexcept {

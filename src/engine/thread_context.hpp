@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <string>
 
 #include <weft/detail/context.hpp>
 
@@ -20,7 +21,17 @@ class ThreadContext final : public Context {
   /// Wakes whoever sleeps in park() or park_on(). Any thread.
   void wake() noexcept;
 
+  /// Whether it belongs to a thread that exists and may do something that weft knows nothing of: one of the program's own, outside of
+  /// any wait, that does not serve as a worker.
+  [[nodiscard]] bool may_act() const noexcept {
+    return process == this_process() && thread_id.load(std::memory_order_relaxed) != 0 &&
+           !of_engine.load(std::memory_order_relaxed);
+  }
+
+  std::atomic<int> thread_id{0};       ///< The kernel's number; 0: in the pool, without a thread.
+  std::atomic<bool> of_engine{false};  ///< A worker, while it is one, or another of weft's helpers.
   ThreadContext* next_free = nullptr;
+  ThreadContext* next_made = nullptr;
 
  private:
   [[nodiscard]] bool fall_asleep() noexcept;
@@ -30,10 +41,28 @@ class ThreadContext final : public Context {
   std::atomic<int> event_{-1};  // eventfd that ends a poll; made on first use
 };
 
+/// Ends the wait of this epoch, unless it may not throw, by a DeadlockError that says `report`. False: it has ended already.
+[[nodiscard]] bool interrupt_for_deadlock(Context& context, std::uint64_t epoch, std::string report);
 /// A context's own decision of its wait, while its word is in the state `from`. False: somebody else's came first.
 [[nodiscard]] bool settle_own(Context& self, std::uint64_t from, Outcome outcome) noexcept;
 /// Whether a kill came between arm() and now, and has been made the outcome.
 [[nodiscard]] bool killed_before_park(Context& self) noexcept;
+
+/// Until when a wait lasts: its own deadline, or that of the scope around it.
+class ScopedDeadline {
+ public:
+  ScopedDeadline(const Context& self, Deadline own) noexcept;
+
+  [[nodiscard]] Deadline deadline() const noexcept { return deadline_; }
+  /// The end of a scope is no answer to the call: it ends by an exception.
+  [[nodiscard]] Outcome judge(Outcome outcome) const noexcept {
+    return outcome == kTimedOut && is_scopes_ ? kInterrupted : outcome;
+  }
+
+ private:
+  Deadline deadline_;
+  bool is_scopes_ = false;
+};
 
 /// Its wait record, from when it begins to park until it leaves the wait; then it stays while somebody reads the record.
 class PublishedWait {
@@ -49,6 +78,20 @@ class PublishedWait {
 
 /// Where this thread keeps the context that runs on it. Never inlined: see current_context().
 [[nodiscard]] Context*& current_context_slot() noexcept;
+
+/// The context of this thread itself, also while it serves as a worker.
+[[nodiscard]] ThreadContext& own_thread_context() noexcept;
+/// This thread is one of weft's helpers.
+void mark_engine_thread() noexcept;
+
+/// The newest context ever made for a thread; from there along next_made. They live for ever.
+[[nodiscard]] ThreadContext* all_threads() noexcept;
+template <class Visit>
+void for_each_thread(Visit visit) {
+  for (ThreadContext* thread = all_threads(); thread; thread = thread->next_made) visit(*thread);
+}
+/// What it was called, "MainThread", or what the system calls it.
+[[nodiscard]] std::string thread_name(const ThreadContext& thread);
 
 void lock_threads_for_fork() noexcept;
 void unlock_threads_after_fork() noexcept;

@@ -12,6 +12,7 @@
 #include <new>
 #include <utility>
 
+#include "engine/coarse_clock.hpp"
 #include "engine/monitor.hpp"
 #include "engine/overflow.hpp"
 #include "engine/reactor.hpp"
@@ -173,8 +174,8 @@ void Worker::run_tasks(FiberContext& self) {
     now->count_switch();
     port::reset_floating_point();
     self.id = next->id();
-    self.label[0] = '\0';
-    self.cancel.store(false, std::memory_order_relaxed);  // it was not this fiber that was asked to end
+    self.name.clear();
+    self.cancel.store(0, std::memory_order_relaxed);  // it was not this fiber that was asked to end
     self.task.store(next, std::memory_order_release);
   }
 }
@@ -315,6 +316,8 @@ void Worker::loop(const Task* until) {
   monitor_notice_activity();
   this_worker = this;
   thread_context_ = &thread;
+  std::atomic<bool>& of_engine = static_cast<ThreadContext&>(thread).of_engine;
+  const bool was_of_engine = of_engine.exchange(true, std::memory_order_relaxed);
   current_slot_ = &current_context_slot();
   thread_exceptions_ = thread_eh_globals();
   thread_id_.store(::gettid(), std::memory_order_relaxed);
@@ -340,6 +343,7 @@ void Worker::loop(const Task* until) {
   ::prctl(PR_SET_TIMERSLACK, slack);
   until_ = nullptr;
   thread_id_.store(0, std::memory_order_relaxed);
+  of_engine.store(was_of_engine, std::memory_order_relaxed);
   this_worker = nullptr;
 }
 
@@ -443,6 +447,7 @@ bool Worker::sleep(const Task* until) noexcept {
     }
   }
   asleep.store(false, std::memory_order_relaxed);
+  CoarseClock::update();
   // Either the monitor, about to sleep, sees that this worker is awake, or this worker sees that it must be woken.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   monitor_notice_activity();

@@ -53,7 +53,7 @@ def fibers():
 
 
 def describe(fiber, running):
-    name = fiber["label"].string() or "Fiber-%d" % int(fiber["id"])
+    name = fiber["name"].address.cast(gdb.lookup_type("char").pointer()).string() or "Fiber-%d" % int(fiber["id"])
     if running:
         return name, "running"
     word = int(held(fiber["waiter"]))

@@ -36,6 +36,13 @@ class InvalidStateError : public Error {
   using Error::Error;
 };
 
+/// The call is part of a circle of contexts that wait for each other, and would wait for ever. what() names them: a line each, with
+/// what it waits for, since when, where, and who holds that.
+class DeadlockError : public Error {
+ public:
+  using Error::Error;
+};
+
 /// A party of a Barrier will not come, so that the others cannot be let through.
 class BrokenBarrierError : public Error {
  public:

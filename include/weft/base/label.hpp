@@ -15,6 +15,7 @@ class Label {
 
   /// Null: unnamed.
   [[nodiscard]] constexpr const char* name() const noexcept { return name_; }
+  [[nodiscard]] constexpr bool has_site() const noexcept { return site_.line() != 0; }
   /// `"savings"`, or `made at bank.cpp:12`.
   [[nodiscard]] std::string text() const;
 

@@ -5,9 +5,11 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include <weft/base/deadline.hpp>
 #include <weft/base/label.hpp>
+#include <weft/detail/context_name.hpp>
 
 namespace weft::detail {
 
@@ -85,16 +87,26 @@ class Context {
   Context& operator=(const Context&) = delete;
 
   [[nodiscard]] bool is_fiber() const { return kind == Kind::Fiber; }
-  [[nodiscard]] bool cancel_requested() const { return cancel.load(std::memory_order_relaxed); }
+  /// By a kill, or by a scope around it that was asked to stop.
+  [[nodiscard]] bool cancel_requested() const { return cancel.load(std::memory_order_relaxed) != 0; }
 
   std::atomic<std::uint64_t> waiter{0};
-  /// Sticky. A killer sets it and then looks at the word; a context that waits arms the word and then, in park(), looks
+  static constexpr std::uint32_t kKilled = 1, kStoppedScope = 2;
+  /// kKilled is sticky; above it, how many scopes around the context were asked to stop. A killer changes it and then looks at the word; a context that waits arms the word and then, in park(), looks
   /// at the flag, with a full barrier in between on both sides: one of them sees the other.
-  std::atomic<bool> cancel{false};
+  std::atomic<std::uint32_t> cancel{0};
   std::uint64_t id;
   const Kind kind;
   std::uint32_t process;  // this_process() where it lives: after a fork, the contexts of the parent are nobody's
 
+  // The scopes it is in (weft/sync/scope.hpp): its own affair.
+  Deadline scope_deadline;
+  std::uint32_t shields = 0;
+
+  ContextName name;
+  /// Why its wait was interrupted, if for a deadlock: written, under a pin, by whoever then interrupts it, taken by
+  /// throw_interruption().
+  std::atomic<std::string*> verdict{nullptr};
   /// The wait record: written by the context itself as it parks, read by others under a Pin.
   std::atomic<const Wait*> wait{nullptr};
 };
@@ -171,8 +183,12 @@ void disarm_granted(Context& self) noexcept;
 
 /// Asks a context to end: wakes it when it waits where that is allowed, and is remembered otherwise.
 void request_cancel(Context& context) noexcept;
+/// The same for a scope around it, until that is left: stop_scope() by anybody, forget_stopped_scope() by the context itself.
+void stop_scope(Context& context) noexcept;
+void forget_stopped_scope(Context& self) noexcept;
 
-/// Throws Cancelled when the calling context was killed, unless another exception unwinds.
+/// Throws Cancelled when the calling context was killed, TimeoutError when a scope's deadline has passed; nothing while another
+/// exception unwinds, or it is shielded.
 void check_cancelled(const Context& self);
 /// Throws what a wait of the calling context was interrupted for.
 [[noreturn]] void throw_interruption();

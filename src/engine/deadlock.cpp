@@ -1,0 +1,213 @@
+#include "engine/deadlock.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <unordered_map>
+
+#include "engine/symbols.hpp"
+#include "engine/thread_context.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+constexpr std::int64_t kGrace = 50'000'000;      // younger waits are not looked at
+constexpr std::int64_t kLookEvery = 50'000'000;
+constexpr std::int64_t kShareOfTime = 50;        // looking takes at most this part of the monitor's time
+constexpr std::size_t kMostListed = 32;
+
+constexpr std::size_t kNobody = SIZE_MAX;
+
+/// For each wait the waits of its holders; empty where one of them does not wait.
+std::vector<std::vector<std::size_t>> edges_among(const std::vector<SeenWait>& waits) {
+  std::unordered_map<std::uint64_t, std::size_t> by_id;
+  for (std::size_t i = 0; i < waits.size(); ++i) by_id.emplace(waits[i].id, i);
+  std::vector<std::vector<std::size_t>> edges(waits.size());
+  for (std::size_t i = 0; i < waits.size(); ++i) {
+    for (const std::uint64_t holder : waits[i].holders) {
+      const auto found = by_id.find(holder);
+      if (found == by_id.end()) {
+        edges[i].clear();
+        break;
+      }
+      edges[i].push_back(found->second);
+    }
+  }
+  return edges;
+}
+
+/// What remains when all are taken away, again and again, of whose holders one is not among the rest.
+std::vector<bool> stuck_ones(const std::vector<std::vector<std::size_t>>& edges) {
+  std::vector<std::vector<std::size_t>> waited_for_by(edges.size());
+  std::vector<bool> stuck(edges.size(), true);
+  std::vector<std::size_t> freed;
+  for (std::size_t i = 0; i < edges.size(); ++i) {
+    for (const std::size_t holder : edges[i]) waited_for_by[holder].push_back(i);
+    if (edges[i].empty()) {
+      stuck[i] = false;
+      freed.push_back(i);
+    }
+  }
+  while (!freed.empty()) {
+    const std::size_t free = freed.back();
+    freed.pop_back();
+    for (const std::size_t waiter : waited_for_by[free]) {
+      if (!stuck[waiter]) continue;
+      stuck[waiter] = false;
+      freed.push_back(waiter);
+    }
+  }
+  return stuck;
+}
+
+/// Everything that the waits of a circle depend on.
+std::vector<SeenWait> foundation(const std::vector<std::size_t>& circle, const std::vector<SeenWait>& waits) {
+  const auto edges = edges_among(waits);
+  std::vector<bool> reached(waits.size(), false);
+  std::vector<std::size_t> open = circle;
+  std::vector<SeenWait> all;
+  while (!open.empty()) {
+    const std::size_t at = open.back();
+    open.pop_back();
+    if (reached[at]) continue;
+    reached[at] = true;
+    all.push_back(waits[at]);
+    open.insert(open.end(), edges[at].begin(), edges[at].end());
+  }
+  return all;
+}
+
+bool is_confirmed(const std::vector<SeenWait>& all) {
+  const auto is_so = [&](Compare what) {
+    return std::all_of(all.begin(), all.end(), [what](const SeenWait& seen) { return still_waits(seen, what); });
+  };
+  return is_so(Compare::WaitAndHolders) && is_so(Compare::Wait);
+}
+
+std::string seconds(std::int64_t nanoseconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f s", static_cast<double>(std::max<std::int64_t>(nanoseconds, 0)) / 1e9);
+  return text;
+}
+
+std::string names_of_holders(const SeenWait& seen, const std::unordered_map<std::uint64_t, std::string>& names) {
+  std::string text;
+  for (const std::uint64_t holder : seen.holders) {
+    if (!text.empty()) text += ", ";
+    const auto found = names.find(holder);
+    text += holder == seen.id ? "itself" : found == names.end() ? "context " + std::to_string(holder) : found->second;
+  }
+  return text;
+}
+
+std::string line(const WaitStory& story, const std::string& holders, std::int64_t now) {
+  std::string text = "\n  " + story.who + "  waits " + seconds(now - story.since) + " for ";
+  text += story.object;
+  if (story.kind == WaitKind::Join) text += ' ' + holders;
+  if (const std::string place = place_of_call(story.callers); !place.empty()) text += "  at " + place;
+  if (!holders.empty() && story.kind != WaitKind::Join) text += ", held by " + holders;
+  return text;
+}
+
+std::string headline(std::size_t contexts) {
+  return contexts == 1 ? "a context waits for itself" : std::to_string(contexts) + " contexts wait for each other";
+}
+
+std::string describe(const std::vector<SeenWait>& circle, std::int64_t now) {
+  std::vector<WaitStory> stories;
+  std::unordered_map<std::uint64_t, std::string> names;
+  for (const SeenWait& seen : circle) {
+    stories.push_back(tell(seen));
+    names.emplace(seen.id, stories.back().who);
+  }
+  std::string text = headline(circle.size());
+  for (std::size_t i = 0; i < circle.size(); ++i) text += line(stories[i], names_of_holders(circle[i], names), now);
+  return text;
+}
+
+bool blocked_before(const SeenWait& a, const SeenWait& b) {
+  return a.since != b.since ? a.since < b.since : a.id < b.id;
+}
+
+/// The one that closed the circle; if it may not throw, the last of those that may.
+const SeenWait& victim_of(const std::vector<SeenWait>& circle) {
+  return *std::max_element(circle.begin(), circle.end(), [](const SeenWait& a, const SeenWait& b) {
+    return a.can_throw != b.can_throw ? b.can_throw : blocked_before(a, b);
+  });
+}
+
+}  // namespace
+
+std::vector<std::vector<std::size_t>> find_circles(const std::vector<SeenWait>& waits) {
+  const auto edges = edges_among(waits);
+  const std::vector<bool> stuck = stuck_ones(edges);
+  std::vector<std::size_t> visited_from(waits.size(), kNobody);
+  std::vector<std::vector<std::size_t>> circles;
+  for (std::size_t start = 0; start < waits.size(); ++start) {
+    std::size_t at = start;
+    while (stuck[at] && visited_from[at] == kNobody) {
+      visited_from[at] = start;
+      at = edges[at].front();
+    }
+    if (!stuck[at] || visited_from[at] != start) continue;  // led to what is known already
+    std::vector<std::size_t> circle;
+    for (std::size_t next = at; circle.empty() || next != at; next = edges[next].front()) circle.push_back(next);
+    circles.push_back(std::move(circle));
+  }
+  return circles;
+}
+
+const DeadlockWatch::Reported* DeadlockWatch::reported(Signature signature) const {
+  const auto found = std::find_if(reported_.begin(), reported_.end(),
+                                  [&](const Reported& one) { return one.signature == signature; });
+  return found == reported_.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> DeadlockWatch::look(const std::vector<Scheduler*>& schedulers, std::int64_t now) {
+  if (now < next_look_) return {};
+  const std::vector<SeenWait> waits = held_up(schedulers, now - kGrace);
+  const std::int64_t took = Deadline::now_nanoseconds() - now;
+  next_look_ = now + std::max(kLookEvery, took * kShareOfTime);
+  std::vector<Reported> seen_now;
+  std::vector<std::string> fresh;
+  for (const auto& members : find_circles(waits)) {
+    if (!is_confirmed(foundation(members, waits))) continue;
+    std::vector<SeenWait> circle;
+    for (const std::size_t member : members) circle.push_back(waits[member]);
+    const SeenWait& victim = victim_of(circle);
+    const Signature signature{victim.id, victim.epoch};
+    if (const Reported* known = reported(signature)) {
+      if (deadlock_policy() == DeadlockPolicy::Throw && victim.can_throw) {
+        (void)interrupt_for_deadlock(*victim.context, victim.epoch, known->text);
+      }
+      seen_now.push_back(*known);
+    } else {
+      seen_now.push_back({signature, describe(circle, now)});
+      fresh.push_back(seen_now.back().text);
+    }
+  }
+  reported_ = std::move(seen_now);
+  if (!fresh.empty()) next_look_ = 0;  // to resolve them, once the hook has been told
+  return fresh;
+}
+
+std::string DeadlockWatch::look_for_standstill(const std::vector<Scheduler*>& schedulers, std::int64_t now) {
+  const std::int64_t after = standstill_reported_after();
+  if (after == 0) return {};
+  const Standstill standstill = detail::look_for_standstill(schedulers);
+  if (!standstill.complete || standstill.blocked == 0 || standstill.fingerprint != fingerprint_) {
+    fingerprint_ = standstill.complete ? standstill.fingerprint : 0;
+    still_since_ = now;
+    told_ = false;
+    return {};
+  }
+  if (told_ || now - still_since_ < after) return {};
+  told_ = true;
+  std::string text = "SUSPECTED deadlock: nothing has moved for " + seconds(now - still_since_) + ", and " +
+                     std::to_string(standstill.blocked) + " contexts wait";
+  for (const SeenWait& seen : all_blocked(schedulers, kMostListed)) text += line(tell(seen), {}, now);
+  if (standstill.blocked > kMostListed) text += "\n  and " + std::to_string(standstill.blocked - kMostListed) + " more";
+  return text;
+}
+
+}  // namespace weft::detail

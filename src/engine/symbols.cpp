@@ -1,0 +1,69 @@
+#include "engine/symbols.hpp"
+
+#include <dlfcn.h>
+
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+
+#include "port/debug_info.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
+// Where weft's own sources were when it was built, as its debug information has it: of a function that is here.
+std::string own_sources(const port::DebugInfo& debug_info) {
+  const auto lines = debug_info.lines_of(reinterpret_cast<std::uintptr_t>(&place_of_call));
+  if (lines.empty()) return "?";
+  return lines.front().file.substr(0, lines.front().file.rfind("engine/"));
+}
+
+bool is_of_a_library(const std::string& file, const std::string& own) {
+  return file.starts_with(own) || file.find("/include/weft/") != std::string::npos || file.starts_with("/usr/include/") ||
+         file.starts_with("/usr/lib/");
+}
+
+bool is_of_a_library_function(const std::string& name) {
+  return name.empty() || name.find("weft::") != std::string::npos || name.starts_with("std::");
+}
+
+std::string module_and_offset(std::uintptr_t address) {
+  Dl_info info{};
+  char text[512];
+  if (::dladdr(reinterpret_cast<void*>(address), &info) == 0) {
+    std::snprintf(text, sizeof text, "%#zx", static_cast<std::size_t>(address));
+    return text;
+  }
+  const std::string file{base_name(info.dli_fname)};
+  std::snprintf(text, sizeof text, "%s+%#zx", file.c_str(),
+                static_cast<std::size_t>(address - reinterpret_cast<std::uintptr_t>(info.dli_fbase)));
+  return text;
+}
+
+}  // namespace
+
+std::string place_of_call(const std::vector<std::uintptr_t>& callers) {
+  const port::DebugInfo debug_info;
+  const std::string own = own_sources(debug_info);
+  for (const std::uintptr_t caller : callers) {
+    for (const port::SourceLine& line : debug_info.lines_of(caller - 1)) {
+      if (!is_of_a_library(line.file, own)) return std::string{base_name(line.file)} + ':' + std::to_string(line.line);
+    }
+  }
+  for (const std::uintptr_t caller : callers) {
+    const std::string function = debug_info.function_of(caller - 1);
+    if (!is_of_a_library_function(function)) return function;
+  }
+  return callers.empty() ? std::string{} : module_and_offset(callers.back());
+}
+
+std::string symbol(std::uintptr_t address) {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<void*>(address), &info) == 0 || !info.dli_sname) return module_and_offset(address);
+  return port::demangled(info.dli_sname) + " (" + std::string{base_name(info.dli_fname)} + ')';
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,164 @@
+#include "engine/waits.hpp"
+
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "engine/fiber_context.hpp"
+#include "engine/scheduler.hpp"
+#include "engine/thread_context.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+constexpr std::size_t kMostHolders = 16;
+constexpr std::size_t kMostCallers = 16;
+
+template <class Visit>
+void for_each_context(const std::vector<Scheduler*>& schedulers, Visit visit) {
+  for_each_thread([&](ThreadContext& thread) { visit(thread); });
+  for (Scheduler* scheduler : schedulers) {
+    scheduler->for_each_pool([&](StackPool& pool) { pool.for_each_bound(visit); });
+  }
+}
+
+std::vector<std::uint64_t> holders_of(const Wait& wait) {
+  std::uint64_t ids[kMostHolders];
+  const std::size_t count = wait.holders ? wait.holders(wait.object, ids, kMostHolders) : 0;
+  // More than can be told are as good as unknown: each of them counts.
+  return count > kMostHolders ? std::vector<std::uint64_t>{} : std::vector<std::uint64_t>(ids, ids + count);
+}
+
+SeenWait seen_by(const Pin& pin, Context& context) {
+  SeenWait seen;
+  seen.context = &context;
+  seen.id = context.id;
+  seen.epoch = word::epoch(pin.seen());
+  seen.since = pin.wait().since;
+  seen.can_throw = (pin.seen() & word::kCannotThrow) == 0;
+  return seen;
+}
+
+bool is_still(const Pin& pin, const SeenWait& seen) {
+  return pin && seen.context->id == seen.id && word::epoch(pin.seen()) == seen.epoch;
+}
+
+std::string name_of(const Context& context) {
+  if (context.is_fiber()) {
+    return "fiber \"" + (context.name.empty() ? "Fiber-" + std::to_string(context.id) : context.name.get()) + '"';
+  }
+  return "thread \"" + thread_name(static_cast<const ThreadContext&>(context)) + '"';
+}
+
+std::string name_of(const Wait& wait) {
+  static constexpr const char* kNames[] = {"nothing", "time to pass", "Lock", "Event", "Condition", "Semaphore", "Queue",
+                                           "the end of", "input", "output", "a helper thread", "RLock", "RWLock", "Once", "select"};
+  std::string text = kNames[static_cast<std::size_t>(wait.kind)];
+  if (wait.label.name() || wait.label.has_site()) text += ' ' + wait.label.text();
+  return text;
+}
+
+bool read_words(const void* at, std::uintptr_t (&words)[2]) {
+  iovec here{words, sizeof words};
+  iovec there{const_cast<void*>(at), sizeof words};
+  return ::process_vm_readv(::getpid(), &here, 1, &there, 1, 0) == static_cast<ssize_t>(sizeof words);
+}
+
+// Along the frame pointers, from the frame of park(): weft keeps them, so that the first caller outside is always there.
+// Through the kernel, as what a program without frame pointers has in that register may point anywhere.
+std::vector<std::uintptr_t> callers_of(const Wait& wait) {
+  constexpr std::uintptr_t kLargestFrame = 1024 * 1024;
+  std::vector<std::uintptr_t> callers;
+  auto frame = reinterpret_cast<std::uintptr_t>(wait.frame);
+  while (callers.size() < kMostCallers) {
+    std::uintptr_t words[2];  // the caller's frame, and where it goes on
+    if (frame % alignof(void*) != 0 || !read_words(reinterpret_cast<const void*>(frame), words) || words[1] < 4096) break;
+    callers.push_back(words[1]);
+    if (words[0] <= frame || words[0] - frame > kLargestFrame) break;
+    frame = words[0];
+  }
+  return callers;
+}
+
+bool may_be_ended_from_outside(const Wait& wait) {
+  switch (wait.kind) {
+    case WaitKind::None:
+    case WaitKind::Sleep:
+    case WaitKind::Read:
+    case WaitKind::Write:
+    case WaitKind::Blocking:
+      return true;
+    default:
+      return wait.timed;
+  }
+}
+
+bool all_workers_sleep(const std::vector<Scheduler*>& schedulers) {
+  for (Scheduler* scheduler : schedulers) {
+    for (const auto& worker : scheduler->workers()) {
+      if (worker->thread_id() != 0 && !worker->asleep.load(std::memory_order_relaxed)) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+std::vector<SeenWait> held_up(const std::vector<Scheduler*>& schedulers, std::int64_t before) {
+  std::vector<SeenWait> found;
+  for_each_context(schedulers, [&](Context& context) {
+    const Pin pin{context};
+    if (!pin || !pin.wait().holders || pin.wait().timed || pin.wait().since > before) return;
+    std::vector<std::uint64_t> holders = holders_of(pin.wait());
+    if (holders.empty()) return;
+    found.push_back(seen_by(pin, context));
+    found.back().holders = std::move(holders);
+  });
+  return found;
+}
+
+bool still_waits(const SeenWait& seen, Compare what) {
+  const Pin pin{*seen.context};
+  return is_still(pin, seen) && (what == Compare::Wait || holders_of(pin.wait()) == seen.holders);
+}
+
+WaitStory tell(const SeenWait& seen) {
+  WaitStory story;
+  const Pin pin{*seen.context};
+  if (!is_still(pin, seen)) return story;
+  story.who = name_of(*seen.context);
+  story.object = name_of(pin.wait());
+  story.kind = pin.wait().kind;
+  story.since = pin.wait().since;
+  story.callers = callers_of(pin.wait());
+  return story;
+}
+
+std::vector<SeenWait> all_blocked(const std::vector<Scheduler*>& schedulers, std::size_t most) {
+  std::vector<SeenWait> found;
+  for_each_context(schedulers, [&](Context& context) {
+    if (found.size() == most) return;
+    const Pin pin{context};
+    if (pin) found.push_back(seen_by(pin, context));
+  });
+  return found;
+}
+
+Standstill look_for_standstill(const std::vector<Scheduler*>& schedulers) {
+  Standstill standstill;
+  standstill.complete = all_workers_sleep(schedulers);
+  for_each_context(schedulers, [&](Context& context) {
+    const Pin pin{context};
+    if (!pin) {
+      // A thread that is outside weft may do anything next; a fiber that does not wait is about to run.
+      if (context.is_fiber() || static_cast<ThreadContext&>(context).may_act()) standstill.complete = false;
+      return;
+    }
+    ++standstill.blocked;
+    if (may_be_ended_from_outside(pin.wait())) standstill.complete = false;
+    standstill.fingerprint += (context.id * 0x9E3779B97F4A7C15u) ^ word::epoch(pin.seen());
+  });
+  return standstill;
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <weft/detail/context.hpp>
+
+namespace weft::detail {
+
+class Scheduler;
+
+/// A context that was seen to wait, and what for.
+struct SeenWait {
+  Context* context = nullptr;
+  std::uint64_t id = 0;
+  std::uint64_t epoch = 0;  ///< With the id: this very wait.
+  std::int64_t since = 0;
+  bool can_throw = false;
+  std::vector<std::uint64_t> holders;  ///< Ids of those who must act to end it; empty: unknown.
+};
+
+/// What a report says about one wait.
+struct WaitStory {
+  std::string who;     ///< `fiber "transfer-1"`
+  std::string object;  ///< `Lock "savings"`
+  WaitKind kind = WaitKind::None;
+  std::int64_t since = 0;
+  std::vector<std::uintptr_t> callers;  ///< Return addresses, innermost first; those of weft's own functions among them.
+};
+
+/// Every wait, of threads and of the fibers of these schedulers, that only the act of a known context can end and that began before
+/// `before`: neither timed nor for anybody's act. The monitor's thread, with its lock held: contexts found are valid as long.
+[[nodiscard]] std::vector<SeenWait> held_up(const std::vector<Scheduler*>& schedulers, std::int64_t before);
+
+/// Whether it still is in that wait; with `holders`, also for the same contexts.
+enum class Compare : bool { Wait, WaitAndHolders };
+[[nodiscard]] bool still_waits(const SeenWait& seen, Compare what);
+
+/// Nothing: it has ended.
+[[nodiscard]] WaitStory tell(const SeenWait& seen);
+
+/// Everything that is known to be blocked, a line each, for a report; and whether nothing of it can go on without an act from
+/// outside: no deadline, no input or output, no thread of the program outside weft, no worker at work.
+struct Standstill {
+  std::uint64_t fingerprint = 0;  ///< The same while the same contexts are in the same waits.
+  std::size_t blocked = 0;
+  bool complete = true;
+};
+[[nodiscard]] Standstill look_for_standstill(const std::vector<Scheduler*>& schedulers);
+[[nodiscard]] std::vector<SeenWait> all_blocked(const std::vector<Scheduler*>& schedulers, std::size_t most);
+
+}  // namespace weft::detail

@@ -1,0 +1,157 @@
+#include "port/debug_info.hpp"
+
+#include <cxxabi.h>
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace weft::port {
+
+namespace {
+
+// Of libdw's interface, which is stable, what is used here. The layouts are those of <elfutils/libdw.h> and <libdwfl.h>.
+using Address = std::uint64_t;
+struct Die {
+  void* address;
+  void* unit;
+  void* abbreviation;
+  long padding;
+};
+struct Attribute {
+  unsigned code;
+  unsigned form;
+  unsigned char* value;
+  void* unit;
+};
+struct Callbacks {
+  int (*find_elf)(void*, void**, const char*, Address, char**, void**);
+  int (*find_debuginfo)(void*, void**, const char*, Address, const char*, const char*, unsigned, char**);
+  int (*section_address)(void*, void**, const char*, Address, const char*, unsigned, const void*, Address*);
+  char** debuginfo_path;
+};
+constexpr int kInlinedSubroutine = 0x1d;
+constexpr unsigned kCallFile = 0x58, kCallLine = 0x59;
+
+// Debug information of its own file only: looking elsewhere may mean asking servers.
+int find_no_other_file(void*, void**, const char*, Address, const char*, const char*, unsigned, char**) { return -1; }
+
+template <class Function>
+bool find(void* library, const char* name, Function& function) {
+  function = reinterpret_cast<Function>(::dlsym(library, name));
+  return function != nullptr;
+}
+
+}  // namespace
+
+struct DebugInfo::Library {
+  void* (*begin)(const Callbacks*);
+  void (*end)(void*);
+  int (*report)(void*, int);
+  int (*report_end)(void*, void*, void*);
+  void* (*module_of)(void*, Address);
+  const char* (*name_of)(void*, Address);
+  Die* (*unit_of)(void*, Address, Address*);
+  void* (*line_of)(void*, Address);
+  const char* (*line_info)(void*, Address*, int*, int*, void*, void*);
+  int (*scopes_of_address)(Die*, Address, Die**);
+  int (*scopes_of_die)(Die*, Die**);
+  int (*tag)(Die*);
+  Attribute* (*attribute)(Die*, unsigned, Attribute*);
+  int (*number)(Attribute*, std::uint64_t*);
+  int (*files)(Die*, void**, std::size_t*);
+  const char* (*file)(void*, std::size_t, void*, void*);
+  Callbacks callbacks{};
+
+  bool load() {
+    void* dw = ::dlopen("libdw.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (!dw) return false;
+    callbacks.find_debuginfo = find_no_other_file;
+    return find(dw, "dwfl_linux_proc_find_elf", callbacks.find_elf) && find(dw, "dwfl_begin", begin) &&
+           find(dw, "dwfl_end", end) && find(dw, "dwfl_linux_proc_report", report) &&
+           find(dw, "dwfl_report_end", report_end) && find(dw, "dwfl_addrmodule", module_of) &&
+           find(dw, "dwfl_module_addrname", name_of) && find(dw, "dwfl_module_addrdie", unit_of) &&
+           find(dw, "dwfl_module_getsrc", line_of) && find(dw, "dwfl_lineinfo", line_info) &&
+           find(dw, "dwarf_getscopes", scopes_of_address) && find(dw, "dwarf_getscopes_die", scopes_of_die) &&
+           find(dw, "dwarf_tag", tag) && find(dw, "dwarf_attr", attribute) && find(dw, "dwarf_formudata", number) &&
+           find(dw, "dwarf_getsrcfiles", files) && find(dw, "dwarf_filesrc", file);
+  }
+
+  /// Where an inlined function was called.
+  [[nodiscard]] SourceLine call_site(Die& unit, Die& inlined) const {
+    Attribute found{};
+    std::uint64_t line = 0;
+    std::uint64_t file_number = 0;
+    void* all = nullptr;
+    std::size_t count = 0;
+    if (!attribute(&inlined, kCallLine, &found) || number(&found, &line) != 0) return {};
+    if (!attribute(&inlined, kCallFile, &found) || number(&found, &file_number) != 0) return {};
+    if (files(&unit, &all, &count) != 0 || file_number >= count) return {};
+    const char* name = file(all, file_number, nullptr, nullptr);
+    return name ? SourceLine{name, static_cast<int>(line)} : SourceLine{};
+  }
+
+  void add_call_sites(Die& unit, Address address, std::vector<SourceLine>& lines) const {
+    Die* scopes = nullptr;
+    if (scopes_of_address(&unit, address, &scopes) <= 0) return;
+    Die* around = nullptr;
+    const int count = scopes_of_die(&scopes[0], &around);
+    for (int i = 0; i < count; ++i) {
+      if (tag(&around[i]) != kInlinedSubroutine) continue;
+      if (SourceLine site = call_site(unit, around[i]); site.line != 0) lines.push_back(std::move(site));
+    }
+    std::free(around);
+    std::free(scopes);
+  }
+
+  static const Library* loaded() {
+    static Library library;
+    static const bool complete = library.load();
+    return complete ? &library : nullptr;
+  }
+};
+
+DebugInfo::DebugInfo() : library_{Library::loaded()} {
+  if (!library_) return;
+  session_ = library_->begin(&library_->callbacks);
+  if (!session_) return;
+  if (library_->report(session_, ::getpid()) != 0 || library_->report_end(session_, nullptr, nullptr) != 0) {
+    library_->end(session_);
+    session_ = nullptr;
+  }
+}
+
+DebugInfo::~DebugInfo() {
+  if (session_) library_->end(session_);
+}
+
+std::vector<SourceLine> DebugInfo::lines_of(std::uintptr_t address) const {
+  std::vector<SourceLine> lines;
+  void* module = session_ ? library_->module_of(session_, address) : nullptr;
+  if (!module) return lines;
+  if (void* line = library_->line_of(module, address)) {
+    int number = 0;
+    if (const char* file = library_->line_info(line, nullptr, &number, nullptr, nullptr, nullptr)) lines.push_back({file, number});
+  }
+  Address bias = 0;
+  if (Die* unit = library_->unit_of(module, address, &bias)) library_->add_call_sites(*unit, address - bias, lines);
+  return lines;
+}
+
+std::string DebugInfo::function_of(std::uintptr_t address) const {
+  if (void* module = session_ ? library_->module_of(session_, address) : nullptr) {
+    if (const char* name = library_->name_of(module, address)) return demangled(name);
+  }
+  Dl_info info{};
+  return ::dladdr(reinterpret_cast<void*>(address), &info) != 0 && info.dli_sname ? demangled(info.dli_sname) : std::string{};
+}
+
+std::string demangled(const char* name) {
+  int status = 0;
+  char* plain = abi::__cxa_demangle(name, nullptr, nullptr, &status);
+  std::string text = plain ? plain : name;
+  std::free(plain);
+  return text;
+}
+
+}  // namespace weft::port
