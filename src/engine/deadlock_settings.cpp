@@ -62,7 +62,10 @@ constinit Immortal<Hook> standstill_hook;
 }  // namespace
 
 DeadlockPolicy deadlock_policy() noexcept { return policy_now.load(std::memory_order_relaxed); }
-void set_deadlock_policy(DeadlockPolicy policy) noexcept { policy_now.store(policy, std::memory_order_relaxed); }
+void set_deadlock_policy(DeadlockPolicy policy) noexcept {
+  policy_now.store(policy, std::memory_order_relaxed);
+  monitor_watch_waits();  // what was only reported so far may be resolved now
+}
 
 std::int64_t standstill_reported_after() noexcept { return standstill_after.load(std::memory_order_relaxed); }
 void set_standstill_reported_after(std::int64_t nanoseconds) {

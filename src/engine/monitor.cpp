@@ -35,6 +35,8 @@ struct Monitor {
   std::vector<Scheduler*> schedulers;  // guarded by lock
   DeadlockWatch deadlocks;             // guarded by lock
   std::atomic<bool> started{false};    // written under lock
+  /// Something has happened since the last tick that the monitor may have to look into, even if all sleep again by then.
+  std::atomic<bool> stirred{false};
   std::atomic<std::uint32_t> asleep{0};
 };
 
@@ -83,6 +85,7 @@ void run() {
   int quiet = 0;
   for (;;) {
     port::futex_wait(port::futex_word(m.asleep), 0, Deadline::after(Duration{tick}));
+    if (m.stirred.exchange(false, std::memory_order_relaxed)) quiet = 0;
     look_for_deadlocks();
     if (const Activity activity = watch_all(); activity != Activity::Asleep) {
       quiet = 0;
@@ -91,10 +94,10 @@ void run() {
     }
     tick = std::min(tick * 2, kTickWhileAsleep);
     if (++quiet < kQuietTicksBeforeSleep || standstill_reported_after() > 0) continue;
-    // A worker that wakes between the check above and this store is noticed one tick late: look once more.
+    // Whoever stirs sets his flag and looks at ours, with a full barrier in between on both sides: one sees the other.
     m.asleep.store(1, std::memory_order_seq_cst);
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (watch_all() != Activity::Asleep) {
+    if (watch_all() != Activity::Asleep || m.stirred.load(std::memory_order_relaxed)) {
       m.asleep.store(0, std::memory_order_relaxed);
     } else {
       while (m.asleep.load(std::memory_order_acquire) == 1) port::futex_wait(port::futex_word(m.asleep), 1, {});
@@ -151,6 +154,9 @@ void monitor_remove(Scheduler& scheduler) noexcept {
 
 void monitor_notice_activity() noexcept {
   Monitor& m = monitor();
+  if (m.stirred.load(std::memory_order_relaxed)) return;  // since the last tick, and whoever did so has woken it
+  m.stirred.store(true, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   if (m.asleep.load(std::memory_order_relaxed) == 0) return;
   if (m.asleep.exchange(0, std::memory_order_acq_rel) == 1) port::futex_wake(port::futex_word(m.asleep));
 }
@@ -164,6 +170,7 @@ void monitor_unlock_after_fork(bool child) noexcept {
     m.deadlocks = {};
     m.started.store(false, std::memory_order_relaxed);
     m.asleep.store(0, std::memory_order_relaxed);
+    m.stirred.store(false, std::memory_order_relaxed);
     forget_stalls();
   }
   m.lock.unlock();

@@ -9,7 +9,7 @@ class Scheduler;
 /// ones that do not switch for long, and lets stack pools shrink.
 void monitor_add(Scheduler& scheduler);
 void monitor_remove(Scheduler& scheduler) noexcept;
-/// A worker stops sleeping: the monitor may have to resume. One relaxed load when it has not gone to sleep.
+/// A worker stops sleeping: the monitor may have to resume. One relaxed load, but for the first time in a tick.
 void monitor_notice_activity() noexcept;
 
 /// A thread begins to wait for what another one holds, or somebody wants to know when all stands still: starts the monitor if

@@ -22,12 +22,26 @@ std::string own_sources(const port::DebugInfo& debug_info) {
 }
 
 bool is_of_a_library(const std::string& file, const std::string& own) {
-  return file.starts_with(own) || file.find("/include/weft/") != std::string::npos || file.starts_with("/usr/include/") ||
+  return file.starts_with(own) || file.find("include/weft/") != std::string::npos || file.starts_with("/usr/include/") ||
          file.starts_with("/usr/lib/");
 }
 
-bool is_of_a_library_function(const std::string& name) {
-  return name.empty() || name.find("weft::") != std::string::npos || name.starts_with("std::");
+// Without arguments and, of a template, the type it returns, which a demangled name begins with.
+std::string_view bare_name(std::string_view function) {
+  function = function.substr(0, function.find('('));
+  std::size_t begin = 0;
+  int depth = 0;
+  for (std::size_t i = 0; i < function.size(); ++i) {
+    if (function[i] == '<') ++depth;
+    if (function[i] == '>') --depth;
+    if (function[i] == ' ' && depth == 0) begin = i + 1;
+  }
+  return function.substr(begin);
+}
+
+bool is_of_a_library_function(const std::string& function) {
+  const std::string_view name = bare_name(function);
+  return name.empty() || name.starts_with("weft::") || name.starts_with("std::");
 }
 
 std::string module_and_offset(std::uintptr_t address) {

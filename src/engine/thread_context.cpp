@@ -135,10 +135,10 @@ void mark_engine_thread() noexcept { own_thread_context().of_engine.store(true, 
 
 ThreadContext* all_threads() noexcept { return all_made.load(std::memory_order_acquire); }
 
-std::string thread_name(const ThreadContext& thread) {
-  if (!thread.name.empty()) return thread.name.get();
-  const int number = thread.thread_id.load(std::memory_order_relaxed);
-  if (number == ::getpid()) return "MainThread";
+namespace {
+
+// What the system calls a thread.
+std::string system_name(int number) {
   std::string name;
   char path[64];
   std::snprintf(path, sizeof path, "/proc/self/task/%d/comm", number);
@@ -148,7 +148,19 @@ std::string thread_name(const ThreadContext& thread) {
     std::fclose(file);
   }
   if (!name.empty() && name.back() == '\n') name.pop_back();
-  return name + '-' + std::to_string(number);
+  return name;
+}
+
+}  // namespace
+
+std::string thread_name(const ThreadContext& thread) {
+  if (!thread.name.empty()) return thread.name.get();
+  const int number = thread.thread_id.load(std::memory_order_relaxed);
+  const int main_thread = ::getpid();
+  if (number == main_thread) return "MainThread";
+  const std::string name = system_name(number);
+  // Threads that were given no name have that of the program: all the same.
+  return name == system_name(main_thread) ? name + '-' + std::to_string(number) : name;
 }
 
 [[gnu::noinline]] WEFT_PER_THREAD std::uint64_t next_context_id() noexcept {
