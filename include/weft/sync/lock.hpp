@@ -32,10 +32,11 @@ class Lock {
   Lock& operator=(const Lock&) = delete;
 
   void lock() {
-    std::uint64_t expected = 0;
     const std::uint64_t mine = detail::current_context_id() << kOwnerShift;
-    // Acquire: sees what the last holder released. Zero means free, unwaited and list bit clear.
-    if (!state_.compare_exchange_strong(expected, mine, std::memory_order_acquire, std::memory_order_relaxed)) {
+    // What a free lock looks like at this moment: somebody may wait, and have been passed over. The list bit is clear.
+    std::uint64_t expected = state_.load(std::memory_order_relaxed) & (kWaiters | kWoken);
+    // Acquire: sees what the last holder released.
+    if (!state_.compare_exchange_strong(expected, expected | mine, std::memory_order_acquire, std::memory_order_relaxed)) {
       lock_slowly();
     }
   }
@@ -54,7 +55,9 @@ class Lock {
   /// Throws: InvalidStateError when the caller does not hold it.
   void unlock() {
     std::uint64_t expected = detail::current_context_id() << kOwnerShift;
-    if (!state_.compare_exchange_strong(expected, 0, std::memory_order_release, std::memory_order_relaxed)) {
+    // Looked at first: with somebody waiting a failed exchange would cost as much as one that succeeds.
+    if (state_.load(std::memory_order_relaxed) != expected ||
+        !state_.compare_exchange_strong(expected, 0, std::memory_order_release, std::memory_order_relaxed)) {
       unlock_slowly();
     }
   }

@@ -39,26 +39,20 @@ class DeadlineScope {
 
 /// Until asked to stop: when the token's source asks, the blocking call in progress, and every later one, throws Cancelled, as if
 /// the context had been killed, until the scope is left. Catch Cancelled around the scope to go on.
-/// Semantics: after std::condition_variable_any::wait with a std::stop_token, for every wait.
+/// Semantics: after std::condition_variable_any::wait with a std::stop_token, for every wait. A fiber had better call request_stop() in a
+/// function that does nothing else: the standard library's code asks which thread it is on, and a compiler would remember
+/// the answer across a switch.
 class CancelScope {
  public:
-  explicit CancelScope(std::stop_token token) : context_{detail::current_context()} {
-    callback_.emplace(std::move(token), Stop{*this});
-  }
+  explicit CancelScope(std::stop_token token);
   CancelScope(const CancelScope&) = delete;
   CancelScope& operator=(const CancelScope&) = delete;
-  ~CancelScope() {
-    callback_.reset();  // waits while another thread is inside it
-    if (stopped_) detail::forget_stopped_scope(context_);
-  }
+  ~CancelScope();
 
  private:
   struct Stop {
     CancelScope& scope;
-    void operator()() const noexcept {
-      scope.stopped_ = true;
-      detail::stop_scope(scope.context_);
-    }
+    void operator()() const noexcept;
   };
 
   detail::Context& context_;
