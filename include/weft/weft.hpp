@@ -23,4 +23,5 @@
 #include <weft/sync/event.hpp>
 #include <weft/sync/lock.hpp>
 #include <weft/sync/rlock.hpp>
+#include <weft/sync/rwlock.hpp>
 #include <weft/sync/semaphore.hpp>
