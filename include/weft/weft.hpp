@@ -22,6 +22,8 @@
 #include <weft/sync/condition.hpp>
 #include <weft/sync/event.hpp>
 #include <weft/sync/lock.hpp>
+#include <weft/sync/once.hpp>
 #include <weft/sync/rlock.hpp>
 #include <weft/sync/rwlock.hpp>
 #include <weft/sync/semaphore.hpp>
+#include <weft/sync/singleton.hpp>

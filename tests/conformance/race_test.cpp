@@ -10,6 +10,7 @@
 #include <weft/sync/condition.hpp>
 #include <weft/sync/event.hpp>
 #include <weft/sync/lock.hpp>
+#include <weft/sync/once.hpp>
 #include <weft/sync/rwlock.hpp>
 #include <weft/sync/semaphore.hpp>
 
@@ -452,6 +453,18 @@ TEST_P(Race, RWLockMayBeDestroyedByTheOneWhoTriedUntilHeGotIt) {
   });
 }
 
+TEST_P(Race, OnceMayBeDestroyedByTheOneItLetThrough) {
+  in_world([](World& world) {
+    // Who comes second waits, or finds it done.
+    destroy_after_release<Once>(
+        world, rounds(3000), {}, [](Once& once) { once.call([] {}); },
+        [](Once& once) {
+          while (!once.done()) yield();
+          once.call([] { ADD_FAILURE() << "it has run"; });
+        });
+  });
+}
+
 struct Guarded {
   Lock lock;
   Condition condition;
@@ -627,6 +640,37 @@ TEST_P(Race, RWLockKeepsWritersAloneInAStormOfTimeoutsAndKills) {
     EXPECT_GT(written, 0);
     EXPECT_TRUE(lock.try_lock());
     lock.unlock();
+  });
+}
+
+TEST_P(Race, OnceRunsToItsEndOnceInAStormOfKills) {
+  in_world([](World& world) {
+    std::atomic<int> finished{0};
+    for (int i = 0; i < rounds(20); ++i) {
+      Once once;
+      std::atomic<int> running{0};
+      finished = 0;
+      std::vector<Runner> runners = world.spawn_many(6, [&](int number) {
+        once.call([&] {
+          struct Running {
+            std::atomic<int>& count;
+            explicit Running(std::atomic<int>& c) : count{c} { EXPECT_EQ(++count, 1); }
+            ~Running() { --count; }
+          } const here{running};
+          if (number % 2) sleep_for(50us);
+          yield();
+          ++finished;
+        });
+        EXPECT_EQ(finished, 1);
+      });
+      for (std::size_t victim = 0; victim < 5; ++victim) {
+        yield();
+        runners[victim].kill();
+      }
+      join_all(runners);
+      EXPECT_TRUE(once.done());
+      EXPECT_EQ(finished, 1);
+    }
   });
 }
 
