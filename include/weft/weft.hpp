@@ -21,6 +21,7 @@
 #include <weft/sync/bounded_semaphore.hpp>
 #include <weft/sync/condition.hpp>
 #include <weft/sync/event.hpp>
+#include <weft/sync/local.hpp>
 #include <weft/sync/lock.hpp>
 #include <weft/sync/once.hpp>
 #include <weft/sync/rlock.hpp>

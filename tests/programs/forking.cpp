@@ -29,6 +29,7 @@ namespace {
 weft::Lock held_by_caller{"held by the caller"};
 weft::Lock contended;
 weft::Event never;
+weft::Local<std::uint64_t> own;
 std::atomic<bool> stop{false};
 
 /// Everything an engine does, while the process forks.
@@ -38,6 +39,7 @@ void keep_busy() {
     const std::lock_guard guard{contended};
     weft::sleep_for(20us);
     child.join();
+    ++*own;
     if (weft::in_fiber()) weft::blocking([] {});
   }
 }
@@ -50,6 +52,7 @@ void live_as_child(std::uint64_t id) {
   held_by_caller.unlock();
   REQUIRE(held_by_caller.try_lock());
   held_by_caller.unlock();
+  REQUIRE(*own == id);
   REQUIRE(!never.wait_for(1ms));
   weft::sleep_for(1ms);
   // A fresh engine.
@@ -66,6 +69,7 @@ void live_as_child(std::uint64_t id) {
     const std::lock_guard guard{held_by_caller};
     return 1;
   });
+  weft::spawn([&] { REQUIRE(*own == 0); }).join();
   event.set();
   REQUIRE(waiter.get() + sleeper.get() + locker.get() == 42);
   weft::Runtime runtime{{.workers = 2}};
@@ -77,6 +81,7 @@ void fork_children(int count) {
   for (int i = 0; i < count; ++i) {
     const std::lock_guard guard{held_by_caller};
     const std::uint64_t id = weft::detail::current_context_id();
+    *own = id;
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
