@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include <weft/base/error.hpp>
+#include <weft/sync/deadlock.hpp>
 #include <weft/sync/singleton.hpp>
 
 #include "support/world.hpp"
@@ -140,22 +141,42 @@ TEST_P(OnceConformance, WaitingIsACancellationPoint) {
   });
 }
 
-TEST_P(OnceConformance, TellsWhomAWaiterWaitsForAlsoItself) {
+TEST_P(OnceConformance, TellsWhomAWaiterWaitsFor) {
   in_world([](World& world) {
     Once once;
-    std::atomic<std::uint64_t> runner_id{0};
-    Runner recursive = world.spawn([&] {
+    Event goes_on;
+    std::uint64_t id = 0;
+    Runner first = world.spawn([&] {
       once.call([&] {
-        runner_id = detail::current_context_id();
-        once.call([] {});
+        id = detail::current_context_id();
+        goes_on.wait();
       });
     });
-    ASSERT_TRUE(recursive.soon_waits_in(WaitKind::Once));
-    EXPECT_EQ(recursive.waits_for(), std::vector{runner_id.load()});
-    recursive.kill();  // so that the test can end
-    EXPECT_EQ(recursive.join(), Ending::Cancelled);
-    EXPECT_FALSE(once.done());
+    ASSERT_TRUE(first.soon_waits_in(WaitKind::Event));
+    Runner second = world.spawn([&] { once.call([] {}); });
+    ASSERT_TRUE(second.soon_waits_in(WaitKind::Once));
+    EXPECT_EQ(second.waits_for(), std::vector{id});
+    goes_on.set();
+    first.join();
+    second.join();
   });
+}
+
+TEST_P(OnceConformance, AFunctionThatCallsItsOwnOnceIsTold) {
+  set_deadlock_hook([](const std::string&) {});
+  in_world([](World&) {
+    Once once{"tables"};
+    try {
+      once.call([&] { once.call([] {}); });
+      ADD_FAILURE() << "called within itself";
+    } catch (const DeadlockError& error) {
+      EXPECT_NE(std::string{error.what()}.find("Once \"tables\""), std::string::npos) << error.what();
+    }
+    EXPECT_FALSE(once.done());
+    once.call([] {});
+    EXPECT_TRUE(once.done());
+  });
+  set_deadlock_hook({});
 }
 
 // ---- Singleton -------------------------------------------------------------------------------------------------------

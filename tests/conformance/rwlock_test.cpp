@@ -6,6 +6,7 @@
 #include <shared_mutex>
 
 #include <weft/base/error.hpp>
+#include <weft/sync/deadlock.hpp>
 #include <weft/sync/lock.hpp>
 
 #include "support/stress.hpp"
@@ -540,6 +541,99 @@ TEST_P(RWLockConformance, TellsWhomAWaiterWaitsFor) {
     lock.unlock_shared();
     ASSERT_TRUE(last.soon_inside());
     last.let_go();
+  });
+}
+
+// ---- deadlocks -------------------------------------------------------------------------------------------------------
+
+class RWLockDeadlocks : public InEveryWorld {
+ protected:
+  void SetUp() override { set_deadlock_hook([](const std::string&) {}); }
+  void TearDown() override { set_deadlock_hook({}); }
+};
+WEFT_IN_EVERY_WORLD(RWLockDeadlocks);
+
+TEST_P(RWLockDeadlocks, AWriterThatTakesItAgainIsTold) {
+  in_world([](World&) {
+    RWLock lock{"table"};
+    const std::lock_guard guard{lock};
+    try {
+      lock.lock();
+      ADD_FAILURE() << "taken twice";
+    } catch (const DeadlockError& error) {
+      EXPECT_NE(std::string{error.what()}.find("RWLock \"table\""), std::string::npos) << error.what();
+    }
+    EXPECT_THROW(lock.lock_shared(), DeadlockError);
+    EXPECT_EQ(lock.owner(), detail::current_context_id());
+  });
+}
+
+TEST_P(RWLockDeadlocks, TheOnlyReaderThatAsksToWriteIsTold) {
+  in_world([](World& world) {
+    RWLock lock;
+    {
+      const std::shared_lock guard{lock};
+      EXPECT_THROW(lock.lock(), DeadlockError);
+      EXPECT_EQ(lock.readers(), 1u);
+      // The writer that could not be keeps nobody out.
+      world.spawn([&] { const std::shared_lock other{lock}; }).join();
+    }
+    const std::lock_guard guard{lock};
+  });
+}
+
+// Whose wait is the youngest cannot be told apart within a few milliseconds: here either may be the one that is told.
+TEST_P(RWLockDeadlocks, AReaderThatAsksAgainBehindAWaitingWriterIsTold) {
+  in_world([](World& world) {
+    RWLock lock;
+    std::atomic<int> told{0};
+    std::shared_lock guard{lock};
+    Runner writer = world.spawn([&] {
+      try {
+        const std::lock_guard waits{lock};
+      } catch (const DeadlockError&) {
+        ++told;
+      }
+    });
+    ASSERT_TRUE(writer.soon_waits_in(WaitKind::RWLock));
+    try {
+      const std::shared_lock again{lock};
+    } catch (const DeadlockError&) {
+      ++told;
+    }
+    EXPECT_EQ(told, 1);
+    guard.unlock();
+    EXPECT_EQ(writer.join(), Ending::Returned);
+    EXPECT_EQ(told, 1);
+    EXPECT_TRUE(lock.try_lock());
+    lock.unlock();
+  });
+}
+
+TEST_P(RWLockDeadlocks, ACircleThroughAReaderIsFound) {
+  in_world([](World& world) {
+    RWLock table;
+    Lock plain;
+    std::atomic<int> told{0};
+    std::unique_lock<Lock> mine{plain};
+    Runner reader = world.spawn([&] {
+      const std::shared_lock guard{table};
+      try {
+        const std::lock_guard waits{plain};
+      } catch (const DeadlockError&) {
+        ++told;
+      }
+    });
+    ASSERT_TRUE(reader.soon_waits_in(WaitKind::Lock));
+    try {
+      const std::lock_guard waits{table};
+    } catch (const DeadlockError&) {
+      ++told;
+    }
+    EXPECT_EQ(told, 1);
+    mine.unlock();
+    EXPECT_EQ(reader.join(), Ending::Returned);
+    EXPECT_EQ(told, 1);
   });
 }
 

@@ -15,9 +15,10 @@ namespace weft {
 ///
 /// Semantics:     after std::shared_timed_mutex, whose names it has, so that std::shared_lock, std::unique_lock and
 ///                std::lock_guard work. Only its holder may unlock it. Not recursive: who writes and takes it again, or
-///                reads and asks to write, waits for itself; who reads and asks to read again does so as soon as a
-///                writer waits. There is no upgrade from reading to writing: two readers that both want it could only
-///                wait for each other. Unlock, lock, and look again at what was read.
+///                reads and asks to write, waits for itself; so does who reads and asks to read again, once a writer
+///                waits. Such a deadlock is found when no other context reads. There is no upgrade from reading to
+///                writing: two readers that both want it could only wait for each other. Unlock, lock, and look again
+///                at what was read.
 /// Thread-safety: every method, from any thread or fiber; destroy only when nobody holds it or waits.
 /// Blocking:      parks the fiber, or the thread when called outside one. lock() and lock_shared() are no cancellation
 ///                points; the timed forms are: they throw Cancelled when this fiber is killed.
@@ -25,7 +26,7 @@ namespace weft {
 ///                the next lock().
 /// Fairness:      a waiting writer keeps new readers out, and a writer that leaves lets all readers in that wait. So a
 ///                reader waits for one writer at most, and a writer for those that asked before it, and for one batch
-///                of readers before each. Nobody passes those who wait.
+///                of readers before each.
 /// Cost:          uncontended, one atomic operation each; no memory per waiter. Readers share one word.
 /// Errors:        InvalidStateError for unlocking what one does not hold. Who reads is known only while one context does:
 ///                among several readers a stranger's unlock_shared() is found when the last of them leaves.
