@@ -21,6 +21,10 @@
 #include <weft/sync/bounded_semaphore.hpp>
 #include <weft/sync/condition.hpp>
 #include <weft/sync/event.hpp>
+#include <weft/sync/local.hpp>
 #include <weft/sync/lock.hpp>
+#include <weft/sync/once.hpp>
 #include <weft/sync/rlock.hpp>
+#include <weft/sync/rwlock.hpp>
 #include <weft/sync/semaphore.hpp>
+#include <weft/sync/singleton.hpp>

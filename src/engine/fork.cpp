@@ -4,6 +4,7 @@
 
 #include "engine/descriptor.hpp"
 #include "engine/helper_pool.hpp"
+#include "engine/locals.hpp"
 #include "engine/monitor.hpp"
 #include "engine/reactor.hpp"
 #include "engine/scheduler.hpp"
@@ -22,9 +23,11 @@ void before_fork() {
   Descriptor::lock_for_fork();
   lock_threads_for_fork();
   lock_task_memory_for_fork();
+  lock_locals_for_fork();
 }
 
 void unlock_all(bool child) {
+  unlock_locals_after_fork();
   unlock_task_memory_after_fork();
   unlock_threads_after_fork();
   Descriptor::unlock_after_fork();

@@ -6,6 +6,7 @@
 #include <weft/base/error.hpp>
 
 #include "engine/fiber_context.hpp"
+#include "engine/locals.hpp"
 #include "engine/scheduler.hpp"
 #include "engine/thread_context.hpp"
 #include "port/sanitizer.hpp"
@@ -23,7 +24,13 @@ std::size_t runner(const void* task, std::uint64_t* ids, std::size_t) noexcept {
 }  // namespace
 
 Task::Task() : id_{next_context_id()} {}
-Task::~Task() = default;
+
+Task::~Task() {
+  if (!disposed_on_its_fiber_) return;
+  // The result's destructor may have used Locals. They may block as long as the fiber has its task.
+  failure_ = nullptr;
+  if (fiber()->locals) end_locals(*fiber());
+}
 
 std::string Task::name() const {
   Guard guard{const_cast<std::atomic<std::uint32_t>&>(state_)};
@@ -94,15 +101,17 @@ void Task::run(bool killed) noexcept {
   if (killed) {
     abandon();
     unwound_ = true;
-    return;
+  } else {
+    try {
+      execute();
+    } catch (const Cancelled&) {
+      unwound_ = true;
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
   }
-  try {
-    execute();
-  } catch (const Cancelled&) {
-    unwound_ = true;
-  } catch (...) {
-    failure_ = std::current_exception();
-  }
+  // Before anybody learns of the end.
+  if (fiber()->locals) [[unlikely]] end_locals(*fiber());
 }
 
 void Task::fail_to_start(std::exception_ptr why) noexcept {
@@ -120,7 +129,9 @@ void Task::finish() noexcept {
     guard.set_value((guard.value() & ~kWaiters) | kDone);
   }
   deliver_all(waiters);
-  release();
+  if (!drop_reference()) return;
+  disposed_on_its_fiber_ = fiber() != nullptr;
+  dispose();
 }
 
 void Task::dispose() noexcept {

@@ -10,6 +10,7 @@
 
 #include <weft/detail/wait_list.hpp>
 
+#include "engine/locals.hpp"
 #include "engine/spin_lock.hpp"
 #include "port/futex.hpp"
 #include "port/sanitizer.hpp"
@@ -60,6 +61,7 @@ ThreadContext& take_context() {
 /// of thread_local objects may still block.
 WEFT_PER_THREAD void give_back(void* adopted) {
   auto* context = static_cast<ThreadContext*>(adopted);
+  if (context->locals) end_locals(*context);
   current = nullptr;
   context->thread_id.store(0, std::memory_order_relaxed);
   const std::lock_guard guard{pool_lock};
@@ -121,6 +123,7 @@ void become_plain_thread() noexcept {
   context->thread_id.store(::gettid(), std::memory_order_relaxed);
   context->next_made = all_made.load(std::memory_order_relaxed);
   all_made.store(context, std::memory_order_release);
+  inherit_locals(*context, *current);
   ::pthread_setspecific(adoption_key(), context);
   current = context;
 }

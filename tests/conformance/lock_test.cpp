@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <mutex>
+#include <stdexcept>
 
 #include <weft/base/error.hpp>
 
@@ -220,6 +221,20 @@ TEST_P(LockConformance, WorksWithTheGuardsOfTheStandardLibrary) {
     guard.unlock();
     EXPECT_TRUE((std::unique_lock{a, Clock::now() + 1s}.owns_lock()));
     EXPECT_FALSE(a.locked());
+  });
+}
+
+TEST_P(LockConformance, AGuardReleasesItWhenItsBodyThrows) {
+  in_world([](World& world) {
+    Lock lock;
+    EXPECT_THROW(
+        {
+          const std::lock_guard guard{lock};
+          throw std::runtime_error{"inside"};
+        },
+        std::runtime_error);
+    EXPECT_FALSE(lock.locked());
+    world.spawn([&] { const std::lock_guard guard{lock}; }).join();
   });
 }
 

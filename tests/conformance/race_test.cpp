@@ -4,11 +4,14 @@
 
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 
 #include <weft/base/error.hpp>
 #include <weft/sync/condition.hpp>
 #include <weft/sync/event.hpp>
 #include <weft/sync/lock.hpp>
+#include <weft/sync/once.hpp>
+#include <weft/sync/rwlock.hpp>
 #include <weft/sync/semaphore.hpp>
 
 #include "support/doomed.hpp"
@@ -425,6 +428,43 @@ TEST_P(Race, SemaphoreMayBeDestroyedByTheOneWhoGotThePermit) {
   });
 }
 
+TEST_P(Race, RWLockMayBeDestroyedByTheOneWhoGotItLast) {
+  in_world([](World& world) {
+    const auto write = [](RWLock& lock) { const std::lock_guard guard{lock}; };
+    const auto read = [](RWLock& lock) { const std::shared_lock guard{lock}; };
+    const auto begin_to_write = [](RWLock& lock) { lock.lock(); };
+    const auto begin_to_read = [](RWLock& lock) { lock.lock_shared(); };
+    const auto end_writing = [](RWLock& lock) { lock.unlock(); };
+    const auto end_reading = [](RWLock& lock) { lock.unlock_shared(); };
+    destroy_after_release<RWLock>(world, rounds(2000), begin_to_write, end_writing, write);
+    destroy_after_release<RWLock>(world, rounds(2000), begin_to_write, end_writing, read);
+    destroy_after_release<RWLock>(world, rounds(2000), begin_to_read, end_reading, write);
+  });
+}
+
+TEST_P(Race, RWLockMayBeDestroyedByTheOneWhoTriedUntilHeGotIt) {
+  in_world([](World& world) {
+    destroy_after_release<RWLock>(
+        world, rounds(1000), [](RWLock& lock) { lock.lock(); }, [](RWLock& lock) { lock.unlock(); },
+        [](RWLock& lock) {
+          while (!lock.try_lock_shared()) yield();
+          lock.unlock_shared();
+        });
+  });
+}
+
+TEST_P(Race, OnceMayBeDestroyedByTheOneItLetThrough) {
+  in_world([](World& world) {
+    // Who comes second waits, or finds it done.
+    destroy_after_release<Once>(
+        world, rounds(3000), {}, [](Once& once) { once.call([] {}); },
+        [](Once& once) {
+          while (!once.done()) yield();
+          once.call([] { ADD_FAILURE() << "it has run"; });
+        });
+  });
+}
+
 struct Guarded {
   Lock lock;
   Condition condition;
@@ -553,6 +593,84 @@ TEST_P(Race, LockExcludesInAStormOfTimeoutsAndKills) {
     EXPECT_FALSE(lock.locked());
     EXPECT_EQ(inside, 0);
     EXPECT_GT(turns, 0);
+  });
+}
+
+TEST_P(Race, RWLockKeepsWritersAloneInAStormOfTimeoutsAndKills) {
+  in_world([](World& world) {
+    RWLock lock;
+    std::atomic<int> reading{0};
+    std::atomic<int> writing{0};
+    long written = 0;  // not atomic: the lock orders it
+    storm(world, rounds(100), [&](Random& random) {
+      struct Inside {
+        std::atomic<int>& count;
+        explicit Inside(std::atomic<int>& c) : count{c} { ++count; }
+        ~Inside() { --count; }
+      };
+      const auto linger = [&] {
+        switch (random.below(4)) {
+          case 0: yield(); break;
+          case 1: sleep_for(std::chrono::microseconds{random.below(40)}); break;
+          default: break;
+        }
+      };
+      const bool timed = random.below(3) != 0;
+      const auto timeout = std::chrono::microseconds{random.below(150)};
+      if (random.below(3) == 0) {
+        std::unique_lock guard{lock, std::defer_lock};
+        if (timed ? !guard.try_lock_for(timeout) : (guard.lock(), false)) return;
+        const Inside here{writing};
+        EXPECT_EQ(writing, 1);
+        EXPECT_EQ(reading, 0);
+        ++written;
+        linger();
+      } else {
+        std::shared_lock guard{lock, std::defer_lock};
+        if (timed ? !guard.try_lock_for(timeout) : (guard.lock(), false)) return;
+        const Inside here{reading};
+        EXPECT_EQ(writing, 0);
+        const long seen = written;
+        linger();
+        EXPECT_EQ(written, seen);
+      }
+    });
+    EXPECT_EQ(lock.owner(), 0u);
+    EXPECT_EQ(lock.readers(), 0u);
+    EXPECT_GT(written, 0);
+    EXPECT_TRUE(lock.try_lock());
+    lock.unlock();
+  });
+}
+
+TEST_P(Race, OnceRunsToItsEndOnceInAStormOfKills) {
+  in_world([](World& world) {
+    std::atomic<int> finished{0};
+    for (int i = 0; i < rounds(20); ++i) {
+      Once once;
+      std::atomic<int> running{0};
+      finished = 0;
+      std::vector<Runner> runners = world.spawn_many(6, [&](int number) {
+        once.call([&] {
+          struct Running {
+            std::atomic<int>& count;
+            explicit Running(std::atomic<int>& c) : count{c} { EXPECT_EQ(++count, 1); }
+            ~Running() { --count; }
+          } const here{running};
+          if (number % 2) sleep_for(50us);
+          yield();
+          ++finished;
+        });
+        EXPECT_EQ(finished, 1);
+      });
+      for (std::size_t victim = 0; victim < 5; ++victim) {
+        yield();
+        runners[victim].kill();
+      }
+      join_all(runners);
+      EXPECT_TRUE(once.done());
+      EXPECT_EQ(finished, 1);
+    }
   });
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <mutex>
+#include <stdexcept>
 
 #include <weft/base/error.hpp>
 #include <weft/fiber/this_fiber.hpp>
@@ -64,6 +65,21 @@ TEST_P(RLockConformance, OnlyItsHolderMayReleaseIt) {
     } catch (const InvalidStateError& error) {
       EXPECT_NE(std::string{error.what()}.find("RLock \"ledger\""), std::string::npos) << error.what();
     }
+    EXPECT_FALSE(lock.locked());
+  });
+}
+
+TEST_P(RLockConformance, GuardsReleaseItWhenTheirBodyThrows) {
+  in_world([](World&) {
+    RLock lock;
+    EXPECT_THROW(
+        {
+          const std::lock_guard outer{lock};
+          const std::lock_guard inner{lock};
+          throw std::runtime_error{"inside"};
+        },
+        std::runtime_error);
+    EXPECT_EQ(lock.depth(), 0u);
     EXPECT_FALSE(lock.locked());
   });
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <mutex>
+#include <stdexcept>
 
 #include <weft/base/error.hpp>
 #include <weft/sync/bounded_semaphore.hpp>
@@ -99,6 +100,36 @@ TEST_P(SemaphoreConformance, ReleasingSeveralLetsSeveralThrough) {
   });
 }
 
+TEST_P(SemaphoreConformance, ReleasingNoneLetsNobodyThrough) {
+  in_world([](World& world) {
+    Semaphore semaphore{0};
+    Runner waiter = world.spawn([&] { EXPECT_FALSE(semaphore.try_acquire_for(5ms)); });
+    semaphore.release(0);
+    waiter.join();
+    EXPECT_EQ(semaphore.value(), 0u);
+  });
+}
+
+TEST_P(SemaphoreConformance, TryAcquireSucceedsAsOftenAsThereArePermits) {
+  in_world([](World& world) {
+    Semaphore semaphore{7};
+    std::atomic<int> taken{0};
+    const auto try_some = [&](int) {
+      for (int i = 0; i < 2; ++i) {
+        if (semaphore.try_acquire()) ++taken;
+        yield();
+      }
+    };
+    auto runners = world.spawn_many(10, try_some);
+    join_all(runners);
+    EXPECT_EQ(taken, 7);
+    semaphore.release(5);
+    runners = world.spawn_many(10, try_some);
+    join_all(runners);
+    EXPECT_EQ(taken, 12);
+  });
+}
+
 TEST_P(SemaphoreConformance, ServesTheOldestWaiterFirstAndNobodyPassesHim) {
   in_world([](World& world) {
     Semaphore semaphore{0};
@@ -183,6 +214,19 @@ TEST_P(SemaphoreConformance, IsALockForTheGuardsOfTheStandardLibrary) {
       world.spawn([&] { EXPECT_FALSE(semaphore.try_lock()); }).join();
     }
     EXPECT_EQ(semaphore.value(), 2u);
+  });
+}
+
+TEST_P(SemaphoreConformance, AGuardGivesItsPermitBackWhenItsBodyThrows) {
+  in_world([](World&) {
+    Semaphore semaphore{1};
+    EXPECT_THROW(
+        {
+          const std::lock_guard guard{semaphore};
+          throw std::runtime_error{"inside"};
+        },
+        std::runtime_error);
+    EXPECT_EQ(semaphore.value(), 1u);
   });
 }
 

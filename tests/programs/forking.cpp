@@ -29,6 +29,10 @@ namespace {
 weft::Lock held_by_caller{"held by the caller"};
 weft::Lock contended;
 weft::Event never;
+weft::Local<std::uint64_t> own;
+weft::RWLock written_by_caller;
+weft::Once begun;  // by a fiber that no child has
+weft::Event has_begun;
 std::atomic<bool> stop{false};
 
 /// Everything an engine does, while the process forks.
@@ -38,6 +42,7 @@ void keep_busy() {
     const std::lock_guard guard{contended};
     weft::sleep_for(20us);
     child.join();
+    ++*own;
     if (weft::in_fiber()) weft::blocking([] {});
   }
 }
@@ -50,6 +55,11 @@ void live_as_child(std::uint64_t id) {
   held_by_caller.unlock();
   REQUIRE(held_by_caller.try_lock());
   held_by_caller.unlock();
+  REQUIRE(*own == id);
+  written_by_caller.unlock();
+  bool ran = false;
+  begun.call([&] { ran = true; });
+  REQUIRE(ran && begun.done());
   REQUIRE(!never.wait_for(1ms));
   weft::sleep_for(1ms);
   // A fresh engine.
@@ -66,8 +76,12 @@ void live_as_child(std::uint64_t id) {
     const std::lock_guard guard{held_by_caller};
     return 1;
   });
+  weft::spawn([&] { REQUIRE(*own == 0); }).join();
   event.set();
   REQUIRE(waiter.get() + sleeper.get() + locker.get() == 42);
+  // Those who wait for it in the parent are not here.
+  never.set();
+  REQUIRE(never.wait_for(1ms));
   weft::Runtime runtime{{.workers = 2}};
   REQUIRE(runtime.run([] { return weft::spawn([] { return 7; }).get(); }) == 7);
   REQUIRE(weft::Runtime({.workers = 1}).run([] { return 8; }) == 8);
@@ -77,6 +91,8 @@ void fork_children(int count) {
   for (int i = 0; i < count; ++i) {
     const std::lock_guard guard{held_by_caller};
     const std::uint64_t id = weft::detail::current_context_id();
+    const std::lock_guard writing{written_by_caller};
+    *own = id;
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
@@ -101,6 +117,13 @@ int main(int, char** arguments) {
   std::vector<weft::Fiber<void>> busy;
   for (int i = 0; i < 4; ++i) busy.push_back(weft::spawn(keep_busy));
   auto parked = weft::spawn([] { never.wait(); });
+  auto beginner = weft::spawn([] {
+    begun.call([] {
+      has_begun.set();
+      never.wait();
+    });
+  });
+  has_begun.wait();
   const int count = std::atoi(arguments[2]);
   if (std::strcmp(arguments[1], "thread") == 0) {
     fork_children(count);
@@ -109,7 +132,9 @@ int main(int, char** arguments) {
   }
   stop = true;
   weft::join_all(busy);
-  parked.kill();
-  parked.join();
+  for (auto* waiting : {&parked, &beginner}) {
+    waiting->kill();
+    waiting->join();
+  }
   std::puts("all children came to their end");
 }

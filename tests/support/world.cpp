@@ -81,6 +81,16 @@ detail::WaitKind Runner::waits_in() const {
   return pin ? pin.wait().kind : detail::WaitKind::None;
 }
 
+std::vector<std::uint64_t> Runner::waits_for() const {
+  const std::lock_guard guard{shared_->lock};
+  if (!shared_->context) return {};
+  const detail::Pin pin{*shared_->context};
+  if (!pin || !pin.wait().holders) return {};
+  std::vector<std::uint64_t> ids(16);
+  ids.resize(pin.wait().holders(pin.wait().object, ids.data(), ids.size()));
+  return ids;
+}
+
 bool Runner::soon_waits_in(detail::WaitKind kind) const {
   return eventually([&] { return waits_in() == kind; });
 }

@@ -60,6 +60,8 @@ class Runner {
   /// What it waits for at this moment; None when it runs. Once it says Lock, it stands in the lock's list.
   [[nodiscard]] detail::WaitKind waits_in() const;
   [[nodiscard]] bool soon_waits_in(detail::WaitKind kind) const;
+  /// The ids of those whose act its wait needs, as far as they are known.
+  [[nodiscard]] std::vector<std::uint64_t> waits_for() const;
 
  private:
   friend class World;

@@ -77,6 +77,8 @@ constexpr Outcome outcome(std::uint64_t w) { return static_cast<Outcome>(w >> kO
 extern std::atomic<std::uint32_t> forks_survived;
 [[nodiscard]] inline std::uint32_t this_process() noexcept { return forks_survived.load(std::memory_order_relaxed); }
 
+class LocalTable;
+
 /// An OS thread or a fiber. Contexts are pooled and never unmapped while a stale waker might still hold a pointer.
 class Context {
  public:
@@ -109,6 +111,8 @@ class Context {
   std::atomic<std::string*> verdict{nullptr};
   /// The wait record: written by the context itself as it parks, read by others under a Pin.
   std::atomic<const Wait*> wait{nullptr};
+
+  LocalTable* locals = nullptr;  // its own values of Locals; null: it has none
 };
 
 /// The calling context. Never inlined: a thread_local address kept across a switch would name another thread's slot.

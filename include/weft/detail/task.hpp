@@ -41,10 +41,7 @@ class Task {
 
   void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
-    // A sole owner needs no atomic subtraction: nobody else can add a reference to an object he cannot reach.
-    if (references_.load(std::memory_order_acquire) == 1 || references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      dispose();
-    }
+    if (drop_reference()) dispose();
   }
 
   // For the engine.
@@ -81,6 +78,11 @@ class Task {
   static constexpr std::uint32_t kList = 1, kDone = 2, kWaiters = 4, kKilled = 8;
   using Guard = ListGuard<std::uint32_t, kList>;
 
+  /// True: that was the last.
+  [[nodiscard]] bool drop_reference() noexcept {
+    // A sole owner needs no atomic subtraction: nobody else can add a reference to an object he cannot reach.
+    return references_.load(std::memory_order_acquire) == 1 || references_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+  }
   void dispose() noexcept;
   void report_uncaught() noexcept;
 
@@ -96,6 +98,7 @@ class Task {
   // Somebody waited for the end, so that a failure need not be reported. Written before the writer's reference is given
   // up, read by whoever gives up the last one.
   std::atomic<bool> noticed_{false};
+  bool disposed_on_its_fiber_ = false;
   std::uint32_t stack_bytes_ = 0;  // 0: the runtime's default
 };
 

@@ -9,8 +9,9 @@ namespace weft {
 
 /// What weft does about contexts that wait for each other for ever. Always on; only blocked contexts pay, a few stores each.
 ///
-/// Found:         circles of waits without a deadline for a Lock, an RLock, a writer of an RWLock, a Once or the end of a thread or
-///                fiber, of threads and fibers mixed. A wait with a deadline, its own or a scope's, is never part of one.
+/// Found:         circles of waits without a deadline for a Lock, an RLock, an RWLock (with a writer or one reader), a Once or
+///                the end of a thread or fiber, of threads and fibers mixed. A wait with a deadline, its own or a scope's, is
+///                never part of one.
 ///                A circle is confirmed before it is reported, some 0.1 to 0.3 s after it closed, later when hundreds of
 ///                thousands of fibers exist.
 /// Then:          a report of one line a context (name, what it waits for, since when, where, who holds that) goes to the hook,
