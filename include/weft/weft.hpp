@@ -24,3 +24,7 @@
 #include <weft/sync/lock.hpp>
 #include <weft/sync/rlock.hpp>
 #include <weft/sync/semaphore.hpp>
+#include <weft/thread/current_thread.hpp>
+#include <weft/thread/excepthook.hpp>
+#include <weft/thread/thread.hpp>
+#include <weft/thread/timer.hpp>
