@@ -31,8 +31,11 @@ void say(const char* text) {
   std::fflush(stdout);
 }
 
-/// Long enough for main to end first, if it does not wait.
-void work() { weft::sleep_for(100ms); }
+/// Goes on after the end of main, long enough for the program to end meanwhile, if it does not wait.
+void work() {
+  weft::main_thread().join();
+  weft::sleep_for(50ms);
+}
 
 void work_and_say() {
   work();
@@ -64,11 +67,11 @@ int subclass() {
 int chain() {
   weft::Thread{[] {
     work();
+    say("thread ends");
     weft::Thread{[] {
       work();
       say("its successor ends");
     }}.start();
-    say("thread ends");
   }}.start();
   say("main returns");
   return 0;
@@ -125,14 +128,16 @@ Tracer global{"global one destroyed"};
 
 int statics() {
   static Tracer local{"local one destroyed", true};
+  static weft::Event begun;
   global.armed = true;
   weft::Thread{[] {
     static Tracer later{"later one destroyed", true};
+    begun.set();
     work();
     REQUIRE(later.armed && local.armed && global.armed);
     say("thread uses all of them");
   }}.start();
-  weft::sleep_for(20ms);
+  begun.wait();
   say("main returns");
   return 0;
 }
@@ -155,7 +160,7 @@ int quick_exit() {
 /// main() never returns; another thread ends some time after exit() was called.
 int exit_by(void (*call)()) {
   weft::Thread other{[] {
-    work();
+    weft::sleep_for(100ms);
     say("another ends");
   }};
   other.start();
