@@ -20,11 +20,17 @@
 #include <weft/sync/barrier.hpp>
 #include <weft/sync/bounded_semaphore.hpp>
 #include <weft/sync/condition.hpp>
+#include <weft/sync/deadlock.hpp>
 #include <weft/sync/event.hpp>
 #include <weft/sync/local.hpp>
 #include <weft/sync/lock.hpp>
 #include <weft/sync/once.hpp>
 #include <weft/sync/rlock.hpp>
 #include <weft/sync/rwlock.hpp>
+#include <weft/sync/scope.hpp>
 #include <weft/sync/semaphore.hpp>
 #include <weft/sync/singleton.hpp>
+#include <weft/thread/current_thread.hpp>
+#include <weft/thread/excepthook.hpp>
+#include <weft/thread/thread.hpp>
+#include <weft/thread/timer.hpp>

@@ -16,6 +16,9 @@ class SignalsBlocked {
   SignalsBlocked(const SignalsBlocked&) = delete;
   SignalsBlocked& operator=(const SignalsBlocked&) = delete;
 
+  /// What was blocked before.
+  [[nodiscard]] const sigset_t& before() const { return before_; }
+
  private:
   sigset_t before_{};
 };

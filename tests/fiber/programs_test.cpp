@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
-#include <sstream>
 
 #include "support/eventually.hpp"
 #include "support/program.hpp"
@@ -40,19 +39,6 @@ TEST(Stall, IsReportedOnceForEachPlaceWithNameAndPlace) {
     EXPECT_EQ(count_of(result.output, "well-behaved"), 0) << result.output;
     EXPECT_GE(count_of(result.output, "called from "), 2) << result.output;
   }
-}
-
-// A fork() from a fiber may take so long on a busy machine that it is reported as a stall, which it is.
-std::string without_stall_reports(const std::string& output) {
-  std::istringstream lines{output};
-  std::string rest;
-  bool in_report = false;
-  for (std::string line; std::getline(lines, line);) {
-    const bool begins = line.find("has kept its worker from all other fibers") != std::string::npos;
-    in_report = begins || (in_report && (line.starts_with("  at ") || line.starts_with("  called from ")));
-    if (!in_report) rest += line + '\n';
-  }
-  return rest;
 }
 
 class Fork : public testing::TestWithParam<const char*> {};

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <sstream>
 #include <system_error>
 
 #include <weft/base/deadline.hpp>
@@ -67,6 +68,18 @@ ProgramResult run_program(const std::string& name, const std::vector<std::string
   if (WIFEXITED(status)) result.exit_code = WEXITSTATUS(status);
   if (WIFSIGNALED(status)) result.signal = WTERMSIG(status);
   return result;
+}
+
+std::string without_stall_reports(const std::string& output) {
+  std::istringstream lines{output};
+  std::string rest;
+  bool in_report = false;
+  for (std::string line; std::getline(lines, line);) {
+    const bool begins = line.find("has kept its worker from all other fibers") != std::string::npos;
+    in_report = begins || (in_report && (line.starts_with("  at ") || line.starts_with("  called from ")));
+    if (!in_report) rest += line + '\n';
+  }
+  return rest;
 }
 
 int count_of(const std::string& text, const std::string& part) {

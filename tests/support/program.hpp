@@ -18,6 +18,9 @@ struct ProgramResult {
 [[nodiscard]] ProgramResult run_program(const std::string& name, const std::vector<std::string>& arguments = {},
                                         std::chrono::seconds patience = std::chrono::seconds{60});
 
+/// The output but for reports of fibers that kept their worker for long: on a busy machine fork() may, and exit() does.
+[[nodiscard]] std::string without_stall_reports(const std::string& output);
+
 [[nodiscard]] int count_of(const std::string& text, const std::string& part);
 
 }  // namespace weft::test
