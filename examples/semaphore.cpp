@@ -1,8 +1,7 @@
 // Teaches: to let so many through, and no more.
 //
 // Ten jobs, five places: a Semaphore lets five in, and one more whenever one leaves. A BoundedSemaphore also notices
-//                        when a
-// place is given back that was never taken.
+// when a place is given back that was never taken.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

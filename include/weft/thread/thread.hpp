@@ -104,8 +104,7 @@ class Thread : public std::enable_shared_from_this<Thread> {
   }
   [[nodiscard]] bool join_until(Deadline deadline);
 
-  /// Asks it to end: its next blocking call, or the one it is in, throws Cancelled there and unwinds its stack. One
-  ///                 that has not
+  /// Asks it to end: its next blocking call, or the one it is in, throws Cancelled there and unwinds its stack. One that has not
   /// begun ends without running. Returns at once; join() to see it end. Does nothing when it has ended.
   /// Throws: InvalidStateError for threads that were not started by weft: nothing catches Cancelled there.
   void kill();
