@@ -163,9 +163,12 @@ const DeadlockWatch::Reported* DeadlockWatch::reported(Signature signature) cons
   return found == reported_.end() ? nullptr : &*found;
 }
 
+bool DeadlockWatch::has_seen_waits_before(std::int64_t moment) const noexcept { return looked_at_ >= moment; }
+
 std::vector<std::string> DeadlockWatch::look(const std::vector<Scheduler*>& schedulers, std::int64_t now) {
   if (now < next_look_) return {};
-  const std::vector<SeenWait> waits = held_up(schedulers, now - kGrace);
+  looked_at_ = now - kGrace;
+  const std::vector<SeenWait> waits = held_up(schedulers, looked_at_);
   const std::int64_t took = Deadline::now_nanoseconds() - now;
   next_look_ = now + std::max(kLookEvery, took * kShareOfTime);
   std::vector<Reported> seen_now;

@@ -30,6 +30,9 @@ class DeadlockWatch {
   /// last, of those that may throw, gets the report as its DeadlockError.
   [[nodiscard]] std::vector<std::string> look(const std::vector<Scheduler*>& schedulers, std::int64_t now);
 
+  /// Whether it has looked at all waits that began before then.
+  [[nodiscard]] bool has_seen_waits_before(std::int64_t moment) const noexcept;
+
   /// A report of what is blocked, once, when all has stood still for as long as was asked for.
   [[nodiscard]] std::string look_for_standstill(const std::vector<Scheduler*>& schedulers, std::int64_t now);
 
@@ -43,6 +46,7 @@ class DeadlockWatch {
   [[nodiscard]] const Reported* reported(Signature signature) const;
 
   std::vector<Reported> reported_;
+  std::int64_t looked_at_ = 0;  // waits that began before then
   std::int64_t next_look_ = 0;
   std::uint64_t fingerprint_ = 0;
   std::int64_t still_since_ = 0;

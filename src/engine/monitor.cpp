@@ -78,14 +78,22 @@ void look_for_deadlocks() {
   }
 }
 
+bool has_seen_waits_before(std::int64_t moment) {
+  Monitor& m = monitor();
+  const std::lock_guard guard{m.lock};
+  return m.deadlocks.has_seen_waits_before(moment);
+}
+
 void run() {
   mark_engine_thread();
   Monitor& m = monitor();
   std::int64_t tick = kTick;
   int quiet = 0;
+  std::int64_t quiet_since = 0;
   for (;;) {
     port::futex_wait(port::futex_word(m.asleep), 0, Deadline::after(Duration{tick}));
     if (m.stirred.exchange(false, std::memory_order_relaxed)) quiet = 0;
+    if (quiet == 0) quiet_since = Deadline::now_nanoseconds();
     look_for_deadlocks();
     if (const Activity activity = watch_all(); activity != Activity::Asleep) {
       quiet = 0;
@@ -94,6 +102,8 @@ void run() {
     }
     tick = std::min(tick * 2, kTickWhileAsleep);
     if (++quiet < kQuietTicksBeforeSleep || standstill_reported_after() > 0) continue;
+    // Looks at many fibers are far apart: the last waits may not have had theirs.
+    if (!has_seen_waits_before(quiet_since)) continue;
     // Whoever stirs sets his flag and looks at ours, with a full barrier in between on both sides: one sees the other.
     m.asleep.store(1, std::memory_order_seq_cst);
     std::atomic_thread_fence(std::memory_order_seq_cst);
