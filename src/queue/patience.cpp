@@ -10,8 +10,8 @@ namespace weft::detail {
 
 namespace {
 
-constexpr std::uint32_t kLeast = 1'000;
-constexpr std::uint32_t kMost = 50'000;
+constexpr std::uint32_t kLeast = 500;
+constexpr std::uint32_t kMost = 10'000;
 
 // Those that look on at this moment, in all queues.
 std::atomic<int> looking_on{0};
@@ -43,7 +43,7 @@ class Seat {
 
 }  // namespace
 
-bool Patience::wait(const std::atomic<std::size_t>& watched, std::size_t low, std::size_t high,
+bool Patience::wait(const std::atomic<std::uint64_t>& word, std::uint64_t seen, std::uint64_t but_for,
                     Deadline deadline) noexcept {
   const Seat seat;
   if (!seat) return false;
@@ -52,9 +52,8 @@ bool Patience::wait(const std::atomic<std::size_t>& watched, std::size_t low, st
   do {
     // Each look takes the line from the other side. Looking seldom lets it work undisturbed, and there is then not one item
     // but a handful.
-    for (int i = 0; i < 16; ++i) port::processor_pause();
-    const std::size_t seen = watched.load(std::memory_order_relaxed);
-    if (seen >= low && seen <= high) {
+    for (int i = 0; i < 64; ++i) port::processor_pause();
+    if (((word.load(std::memory_order_relaxed) ^ seen) & ~but_for) != 0) {
       nanoseconds_.store(std::min(patience * 2, kMost), std::memory_order_relaxed);
       return true;
     }

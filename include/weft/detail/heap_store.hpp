@@ -36,19 +36,16 @@ class HeapStore {
 
  public:
   using Memory = SlotMemory<Node>;
+  static constexpr bool kTwoSided = false;
+  struct Tail {};
+  struct Head {};
 
   explicit HeapStore(Compare less = {}) : less_{std::move(less)} {}
-  HeapStore(const HeapStore&) = delete;
-  HeapStore& operator=(const HeapStore&) = delete;
-  ~HeapStore() {
-    while (size_ != 0) memory_.destroy(--size_);
-  }
 
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
-  [[nodiscard]] bool full() const noexcept { return size_ == memory_.capacity(); }
+  [[nodiscard]] std::size_t capacity() const noexcept { return memory_.capacity(); }
+  [[nodiscard]] std::size_t grown(std::size_t bound) const noexcept { return memory_.grown(bound); }
 
-  void push(Source source) {
+  void push(Tail, Source source) {
     // The youngest: it passes only those that are greater.
     std::size_t place = size_;
     while (place != 0 && less_(*source.priority, priority_at(parent(place)))) place = parent(place);
@@ -59,7 +56,7 @@ class HeapStore {
     ++size_;
   }
 
-  void pop_into(std::optional<Entry>& target) {
+  void pop_into(Head, std::optional<Entry>& target) {
     const Path path = path_of_last();
     target.emplace(priority_at(0), std::move(memory_[0].item.item()));  // in this order: the item's move comes last
     memory_.destroy(0);
@@ -77,9 +74,8 @@ class HeapStore {
     target.emplace(*source.priority, std::move(*source.item));
   }
 
-  [[nodiscard]] std::size_t grown(std::size_t bound) const noexcept { return memory_.grown(bound); }
-  void adopt(Memory& memory) noexcept {
-    if (memory.capacity() <= memory_.capacity()) return;
+  void adopt(Memory& memory, Head, Tail, std::size_t) noexcept {
+    if (memory.capacity() <= capacity()) return;
     for (std::size_t i = 0; i < size_; ++i) memory_.relocate(i, memory.at(i));
     std::swap(memory_, memory);
   }
@@ -87,6 +83,9 @@ class HeapStore {
   void swap(HeapStore& other) noexcept {
     std::swap(memory_, other.memory_);
     std::swap(size_, other.size_);
+  }
+  void clear(Head, std::size_t) noexcept {
+    while (size_ != 0) memory_.destroy(--size_);
   }
 
  private:

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -22,33 +23,28 @@ class LinkedStore {
   struct Memory {
     explicit Memory(std::size_t) {}
   };
+  static constexpr bool kTwoSided = false;
+  struct Tail {};
+  struct Head {};
 
-  LinkedStore() = default;
-  LinkedStore(const LinkedStore&) = delete;
-  LinkedStore& operator=(const LinkedStore&) = delete;
-  ~LinkedStore() {
-    while (first_) delete pop();
-  }
+  [[nodiscard]] static constexpr std::size_t capacity() noexcept { return SIZE_MAX; }
+  [[nodiscard]] static constexpr std::size_t grown(std::size_t) noexcept { return 0; }
 
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
-  [[nodiscard]] bool full() const noexcept { return false; }
-
-  void push(Source node) noexcept {
+  void push(Tail, Source node) noexcept {
     (last_ ? last_->next : first_) = node;
     last_ = node;
-    ++size_;
   }
-  void pop_into(std::optional<Value>& target) noexcept { target.emplace(pop()); }
+  void pop_into(Head, std::optional<Value>& target) noexcept { target.emplace(pop()); }
   static void hand_over(Source node, std::optional<Value>& target) noexcept { target.emplace(node); }
 
-  [[nodiscard]] std::size_t grown(std::size_t) const noexcept { return 0; }
-  void adopt(Memory&) noexcept {}
+  void adopt(Memory&, Head, Tail, std::size_t) noexcept {}
   [[nodiscard]] LinkedStore fresh() const { return {}; }
   void swap(LinkedStore& other) noexcept {
     std::swap(first_, other.first_);
     std::swap(last_, other.last_);
-    std::swap(size_, other.size_);
+  }
+  void clear(Head, std::size_t) noexcept {
+    while (first_) delete pop();
   }
 
  private:
@@ -56,13 +52,11 @@ class LinkedStore {
     Node* node = first_;
     first_ = node->next;
     if (!first_) last_ = nullptr;
-    --size_;
     return node;
   }
 
   Node* first_ = nullptr;
   Node* last_ = nullptr;
-  std::size_t size_ = 0;
 };
 
 }  // namespace weft::detail

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
 
 #include <weft/base/deadline.hpp>
@@ -15,12 +14,13 @@ namespace weft::detail {
 /// Not for fibers: the other side may need their worker. Nor do more threads look on than leave a processor free.
 class Patience {
  public:
-  /// Whether `watched` soon lies in [low, high]. At the latest at the deadline; false at once if it is not worth it.
-  [[nodiscard]] bool wait(const std::atomic<std::size_t>& watched, std::size_t low, std::size_t high,
+  /// Whether `word` soon differs from `seen`, but for the bits `but_for`. At the latest at the deadline; false at once if it
+  /// is not worth it.
+  [[nodiscard]] bool wait(const std::atomic<std::uint64_t>& word, std::uint64_t seen, std::uint64_t but_for,
                           Deadline deadline) noexcept;
 
  private:
-  std::atomic<std::uint32_t> nanoseconds_{20'000};
+  std::atomic<std::uint32_t> nanoseconds_{5'000};
 };
 
 }  // namespace weft::detail

@@ -8,15 +8,19 @@
 
 namespace weft::detail {
 
-// What a QueueCore asks of a store. Not thread-safe: used under the list bit.
+// What a QueueCore asks of a store. Not thread-safe: used under the list bits. The core counts the items.
 //
 //   Value                        what get() returns
 //   Source                       refers to what a put brings; cheap to copy
-//   Memory, grown(bound)         room that is made outside the bit, when full(), and brought in by adopt()
-//   push(source)                 not full. If it throws, nothing has changed
-//   pop_into(target)             not empty. If it throws, nothing has changed
+//   kTwoSided                    push() and pop_into() may run at once, if there is an item, and room, between them
+//   Tail, Head                   what push() and pop_into() change, kept where the core wants it
+//   Memory, grown(), capacity()  room that is made outside the bits, and brought in by adopt() if it is larger than what there
+//                                is (another may have been faster); `memory` is then the old one
+//   push(tail, source)           there is room. If it throws, nothing has changed
+//   pop_into(head, target)       there is an item. If it throws, nothing has changed
 //   hand_over(source, target)    as if pushed and popped; static. If it throws, the source is what it was
 //   fresh(), swap(other)         another one of its kind, empty; to take all items at once
+//   clear(head, count)           destroys the items
 
 /// First in, first out: a circle.
 template <class T>
@@ -25,60 +29,51 @@ class RingStore {
   using Value = T;
   using Source = T*;
   using Memory = SlotMemory<Slot<T>>;
+  static constexpr bool kTwoSided = true;
+  struct Tail {
+    std::size_t index = 0;
+  };
+  struct Head {
+    std::size_t index = 0;
+  };
 
-  RingStore() = default;
-  RingStore(const RingStore&) = delete;
-  RingStore& operator=(const RingStore&) = delete;
-  ~RingStore() {
-    for (; size_ != 0; --size_) {
-      memory_.destroy(first_);
-      advance();
-    }
+  [[nodiscard]] std::size_t capacity() const noexcept { return memory_.capacity(); }
+  [[nodiscard]] std::size_t grown(std::size_t bound) const noexcept { return memory_.grown(bound); }
+
+  void push(Tail& tail, Source item) {
+    memory_.make(tail.index, std::in_place, std::move(*item));
+    tail.index = after(tail.index);
   }
-
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
-  [[nodiscard]] bool full() const noexcept { return size_ == memory_.capacity(); }
-
-  void push(Source item) {
-    memory_.make(index(size_), std::in_place, std::move(*item));
-    ++size_;
-  }
-  void pop_into(std::optional<T>& target) {
-    target.emplace(std::move(memory_[first_].item()));
-    memory_.destroy(first_);
-    advance();
-    --size_;
+  void pop_into(Head& head, std::optional<T>& target) {
+    target.emplace(std::move(memory_[head.index].item()));
+    memory_.destroy(head.index);
+    head.index = after(head.index);
   }
   static void hand_over(Source item, std::optional<T>& target) { target.emplace(std::move(*item)); }
 
-  [[nodiscard]] std::size_t grown(std::size_t bound) const noexcept { return memory_.grown(bound); }
-  /// If it is larger than what there is: another may have been faster. `memory` is then the old one.
-  void adopt(Memory& memory) noexcept {
-    if (memory.capacity() <= memory_.capacity()) return;
-    for (std::size_t i = 0; i < size_; ++i) memory_.relocate(index(i), memory.at(i));
+  void adopt(Memory& memory, Head& head, Tail& tail, std::size_t count) noexcept {
+    if (memory.capacity() <= capacity()) return;
+    for (std::size_t i = 0; i < count; ++i) {
+      memory_.relocate(head.index, memory.at(i));
+      head.index = after(head.index);
+    }
     std::swap(memory_, memory);
-    first_ = 0;
+    head.index = 0;
+    tail.index = count;
   }
   [[nodiscard]] RingStore fresh() const { return {}; }
-  void swap(RingStore& other) noexcept {
-    std::swap(memory_, other.memory_);
-    std::swap(first_, other.first_);
-    std::swap(size_, other.size_);
+  void swap(RingStore& other) noexcept { std::swap(memory_, other.memory_); }
+  void clear(Head& head, std::size_t count) noexcept {
+    for (; count != 0; --count) {
+      memory_.destroy(head.index);
+      head.index = after(head.index);
+    }
   }
 
  private:
-  [[nodiscard]] std::size_t index(std::size_t offset) const noexcept {
-    const std::size_t at = first_ + offset;
-    return at < memory_.capacity() ? at : at - memory_.capacity();
-  }
-  void advance() noexcept {
-    if (++first_ == memory_.capacity()) first_ = 0;
-  }
+  [[nodiscard]] std::size_t after(std::size_t index) const noexcept { return index + 1 == capacity() ? 0 : index + 1; }
 
   Memory memory_;
-  std::size_t first_ = 0;
-  std::size_t size_ = 0;
 };
 
 }  // namespace weft::detail
