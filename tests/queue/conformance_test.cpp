@@ -323,6 +323,16 @@ WEFT_QUEUE_TEST(AnImmediateShutdownDropsTheRest) {
   EXPECT_THROW(queue.task_done(), InvalidStateError);
 }
 
+WEFT_QUEUE_TEST(TasksDoneInAdvanceAreNotSubtractedTwice) {
+  typename Kind::template Of<int> queue;
+  for (int i = 0; i < 3; ++i) Kind::put(queue, i);
+  queue.task_done();
+  queue.task_done();
+  queue.shutdown(true);
+  EXPECT_TRUE(queue.join_for(0s));
+  EXPECT_THROW(queue.task_done(), InvalidStateError);
+}
+
 WEFT_QUEUE_TEST(ShutdownMayBeRepeatedAndBecomeImmediate) {
   typename Kind::template Of<int> queue;
   Kind::put(queue, 1);

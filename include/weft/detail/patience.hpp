@@ -9,7 +9,7 @@ namespace weft::detail {
 
 /// How long a thread looks on before it sleeps: going to sleep and being woken costs two system calls and several
 /// microseconds, and the other side of a busy queue comes within a fraction of one. Each side of a queue has its own, which
-/// learns: looking on that was worth it makes it longer, looking on in vain shorter. Never longer than 50 us.
+/// learns: looking on that was worth it makes it longer, looking on in vain shorter. Never longer than 10 us.
 ///
 /// Not for fibers: the other side may need their worker. Nor do more threads look on than leave a processor free.
 class Patience {
