@@ -106,7 +106,8 @@ class Selection {
   }
 
   Outcome sleep(Context& self) noexcept {
-    const Wait record{.kind = WaitKind::Select};
+    Wait record{.kind = WaitKind::Select};
+    for (std::size_t i = 0; i < count_; ++i) record.outside |= cases_[order_[i]]->outside;
     const Deadline deadline = by_time_ == kNone ? Deadline::never() : cases_[by_time_]->deadline;
     if (!self.is_fiber()) {
       for (std::size_t i = 0; i < count_; ++i) {

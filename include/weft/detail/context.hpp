@@ -33,6 +33,8 @@ struct Wait {
   std::int64_t since = 0;         ///< Steady-clock nanoseconds, for a fiber as coarse as the monitor's tick.
   const void* frame = nullptr;    ///< Frame pointer of park(): where the walk along the callers begins.
   bool timed = false;             ///< Ends by itself, at a deadline.
+
+  bool outside = false;           ///< A select(): something outside of this process may end it. Not filled by park().
 };
 
 /// How a blocked attempt ended: in the low eight bits what the object says, above them which of a select()'s cases it was.

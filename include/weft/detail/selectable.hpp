@@ -45,6 +45,7 @@ class Selectable {
 
   Entry entry;
   Role role = Role::Object;
+  bool outside = false;  ///< Something outside of this process may make it ready.
   Deadline deadline;
   int fd = -1;
   short events = 0;

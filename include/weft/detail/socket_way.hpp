@@ -15,7 +15,7 @@ class SocketWay : public Selectable {
  public:
   enum class Wanted : bool { Readable, Writable };
 
-  SocketWay(const Socket& socket, Wanted wanted) : socket_{socket}, wanted_{wanted} {}
+  SocketWay(const Socket& socket, Wanted wanted) : socket_{socket}, wanted_{wanted} { outside = true; }
 
   bool try_now() override;
   bool enlist() noexcept override;
