@@ -16,7 +16,11 @@
 #include <weft/net/resolver.hpp>
 #include <weft/net/server_socket.hpp>
 #include <weft/net/socket.hpp>
+#include <weft/queue/lifo_queue.hpp>
+#include <weft/queue/priority_queue.hpp>
 #include <weft/queue/queue.hpp>
+#include <weft/queue/select.hpp>
+#include <weft/queue/simple_queue.hpp>
 #include <weft/sync/barrier.hpp>
 #include <weft/sync/bounded_semaphore.hpp>
 #include <weft/sync/condition.hpp>

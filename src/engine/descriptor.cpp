@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <mutex>
 
@@ -113,17 +114,20 @@ int Descriptor::wait_on_fiber(Direction direction, Deadline deadline) noexcept {
   Context& self = current_context();
   Entry entry;
   if (!arm(self, entry, Interruptible::Yes)) return -ECANCELED;
-  {
-    Guard guard{state_};
-    const bool closed = (users_.load(std::memory_order_relaxed) & kClosedForUse) != 0;
-    if (closed || (guard.value() & ready_bit(direction))) {
-      guard.release();
-      disarm_granted(self);
-      return closed ? -EBADF : 0;
-    }
-    waiters(direction).push_back(entry);
+  if (const int result = link(direction, entry, true); result != 0) {
+    disarm_granted(self);
+    return std::min(result, 0);
   }
   return finish_wait(direction, entry, park(self, {.kind = kind_of(direction), .object = this}, deadline));
+}
+
+// 0, 1: ready, -EBADF.
+int Descriptor::link(Direction direction, Entry& entry, bool heeds_readiness) noexcept {
+  Guard guard{state_};
+  if (users_.load(std::memory_order_relaxed) & kClosedForUse) return -EBADF;
+  if (heeds_readiness && (guard.value() & ready_bit(direction))) return 1;
+  waiters(direction).push_back(entry);
+  return 0;
 }
 
 // A thread asks the kernel itself: no hop through a worker, and no runtime need exist.
@@ -131,32 +135,41 @@ int Descriptor::wait_on_thread(Direction direction, Deadline deadline) noexcept 
   Context& self = current_context();
   Entry entry;
   if (!arm(self, entry, Interruptible::Yes)) return -ECANCELED;
-  {
-    Guard guard{state_};
-    if (users_.load(std::memory_order_relaxed) & kClosedForUse) {
-      guard.release();
-      disarm_granted(self);
-      return -EBADF;
-    }
-    waiters(direction).push_back(entry);  // for close()
+  if (const int result = link(direction, entry, false); result != 0) {  // for close()
+    disarm_granted(self);
+    return result;
   }
-  const auto events = static_cast<short>(direction == Direction::Read ? POLLIN | POLLRDHUP : POLLOUT);
+  pollfd polled[2] = {{fd(), poll_events(direction), 0}};
   const Wait wait{.kind = kind_of(direction), .object = this};
-  const Outcome outcome = static_cast<ThreadContext&>(self).park_on(fd(), events, wait, deadline);
+  const Outcome outcome = static_cast<ThreadContext&>(self).park_on({polled, &kFired, 1}, wait, deadline);
   const int result = finish_wait(direction, entry, outcome);
-  if (result == 0) {
-    // Polling is level-triggered: what it saw is news to a reader that had drained the descriptor.
-    Guard guard{state_};
-    guard.set_value((guard.value() + kEventOne) | ready_bit(direction));
-  }
+  if (result == 0) note_ready(direction);
   return result;
 }
 
+short Descriptor::poll_events(Direction direction) noexcept {
+  return static_cast<short>(direction == Direction::Read ? POLLIN | POLLRDHUP : POLLOUT);
+}
+
+// Polling is level-triggered: what it saw is news to a reader that had drained the descriptor.
+void Descriptor::note_ready(Direction direction) noexcept {
+  Guard guard{state_};
+  guard.set_value((guard.value() + kEventOne) | ready_bit(direction));
+}
+
+int Descriptor::enlist(Direction direction, Entry& entry) noexcept {
+  if (!entry.context->is_fiber()) return link(direction, entry, false);
+  if (const int result = register_here(); result < 0) return result;
+  return link(direction, entry, true);
+}
+
+void Descriptor::withdraw(Direction direction, Entry& entry) noexcept {
+  Guard guard{state_};
+  if (entry.linked) waiters(direction).remove(entry);
+}
+
 int Descriptor::finish_wait(Direction direction, Entry& entry, Outcome outcome) noexcept {
-  {
-    Guard guard{state_};
-    if (entry.linked) waiters(direction).remove(entry);
-  }
+  withdraw(direction, entry);
   switch (outcome) {
     case kFired: return 0;
     case kClosed: return -EBADF;

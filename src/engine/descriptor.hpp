@@ -59,6 +59,15 @@ class Descriptor {
   /// throw_interruption()), -EBADF (closed meanwhile), or what epoll_ctl said.
   [[nodiscard]] int wait(Direction direction, Deadline deadline) noexcept;
 
+  // For a wait in several places. Between enter() and leave().
+  /// Links an entry. 0; 1: it may be ready; -EBADF: closed; or what epoll_ctl said.
+  [[nodiscard]] int enlist(Direction direction, Entry& entry) noexcept;
+  void withdraw(Direction direction, Entry& entry) noexcept;
+  /// The kernel says so, of which a thread that polls hears before the reactor does.
+  void note_ready(Direction direction) noexcept;
+  /// What a thread polls for meanwhile.
+  [[nodiscard]] static short poll_events(Direction direction) noexcept;
+
   /// Wakes every waiter with -EBADF; the kernel's descriptor is closed when the last user has left. Again: no effect.
   void close() noexcept;
   /// The same, but the kernel's descriptor is handed to the caller, open; waits until no call uses it. -1: was closed.
@@ -88,6 +97,7 @@ class Descriptor {
   [[nodiscard]] int wait_on_thread(Direction direction, Deadline deadline) noexcept;
   [[nodiscard]] int finish_wait(Direction direction, Entry& entry, Outcome outcome) noexcept;
   [[nodiscard]] int register_here() noexcept;
+  [[nodiscard]] int link(Direction direction, Entry& entry, bool heeds_readiness) noexcept;
   void wake_everybody() noexcept;
   void leave_closed() noexcept;
   void mark_closed() noexcept;

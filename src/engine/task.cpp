@@ -51,29 +51,34 @@ bool Task::join_until(Deadline deadline) {
     if (self.id == id_) throw InvalidStateError{"join: fiber \"" + name() + "\" cannot wait for its own end"};
     Entry entry;
     if (!arm(self, entry, Interruptible::Yes)) throw_interruption();
-    {
-      Guard guard{state_};
-      if (guard.value() & kDone) {
-        guard.release();
-        // Not linked, so only a kill can have decided it, and the fiber has ended: both are true, the grant wins.
-        disarm_granted(self);
-        noticed_.store(true, std::memory_order_relaxed);
-        return true;
-      }
-      waiters_.push_back(entry);
-      guard.set_value(guard.value() | kWaiters);
+    if (!enlist(entry)) {
+      // Not linked, so only a kill can have decided it, and the fiber has ended: both are true, the grant wins.
+      disarm_granted(self);
+      take_notice();
+      return true;
     }
     const Outcome outcome = park(self, {.kind = WaitKind::Join, .object = this, .holders = &runner}, deadline);
     if (outcome != kFired) {
-      Guard guard{state_};
-      if (entry.linked) waiters_.remove(entry);
-      guard.release();
+      withdraw(entry);
       if (outcome == kInterrupted) throw_interruption();
       return false;
     }
   }
-  noticed_.store(true, std::memory_order_relaxed);
+  take_notice();
   return true;
+}
+
+bool Task::enlist(Entry& entry) noexcept {
+  Guard guard{state_};
+  if (guard.value() & kDone) return false;
+  waiters_.push_back(entry);
+  guard.set_value(guard.value() | kWaiters);
+  return true;
+}
+
+void Task::withdraw(Entry& entry) noexcept {
+  Guard guard{state_};
+  if (entry.linked) waiters_.remove(entry);
 }
 
 void Task::throw_failure() {

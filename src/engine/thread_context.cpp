@@ -1,6 +1,5 @@
 #include "engine/thread_context.hpp"
 
-#include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -227,9 +226,16 @@ void drain(int event) noexcept {
   [[maybe_unused]] const auto bytes = ::read(event, &count, sizeof count);
 }
 
+Outcome first_ready(const ThreadContext::Polled& polled) noexcept {
+  for (std::size_t i = 0; i < polled.count; ++i) {
+    if (polled.entries[i].revents != 0) return polled.outcomes[i];
+  }
+  return polled.outcomes[0];
+}
+
 }  // namespace
 
-Outcome ThreadContext::park_on(int fd, short events, Wait record, Deadline own_deadline) noexcept {
+Outcome ThreadContext::park_on(Polled polled, Wait record, Deadline own_deadline) noexcept {
   if (event_.load(std::memory_order_relaxed) < 0) {
     event_.store(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), std::memory_order_relaxed);
   }
@@ -241,7 +247,8 @@ Outcome ThreadContext::park_on(int fd, short events, Wait record, Deadline own_d
   polling_.store(true, std::memory_order_relaxed);
   if (fall_asleep()) {
     const int event = event_.load(std::memory_order_relaxed);
-    pollfd polled[2] = {{fd, events, 0}, {event, POLLIN, 0}};
+    pollfd& wake_up = polled.entries[polled.count];
+    wake_up = {event, POLLIN, 0};
     while (word::state(waiter.load(std::memory_order_acquire)) == word::kParked) {
       timespec left{};
       const bool forever = deadline.is_never();
@@ -251,10 +258,11 @@ Outcome ThreadContext::park_on(int fd, short events, Wait record, Deadline own_d
       }
       // Without an eventfd (no descriptors left) a wake-up could not end the poll: look again every 10 ms.
       if (event < 0 && (forever || left.tv_sec > 0 || left.tv_nsec > 10'000'000)) left = {0, 10'000'000};
-      const int ready = ::ppoll(polled, 2, forever && event >= 0 ? nullptr : &left, nullptr);
-      if (ready > 0 && polled[1].revents != 0) drain(event);  // we are claimed, or it was for a former wait
-      if ((ready > 0 && polled[0].revents != 0) || (ready < 0 && errno != EINTR)) {
-        if (settle_own(*this, word::kParked, kFired)) break;
+      const int ready = ::ppoll(polled.entries, polled.count + 1, forever && event >= 0 ? nullptr : &left, nullptr);
+      const bool woken = ready > 0 && wake_up.revents != 0;
+      if (woken) drain(event);  // we are claimed, or it was for a former wait
+      if (ready > (woken ? 1 : 0) || (ready < 0 && errno != EINTR)) {
+        if (settle_own(*this, word::kParked, first_ready(polled))) break;
       } else if (ready == 0 && deadline.has_passed()) {
         if (settle_own(*this, word::kParked, kTimedOut)) break;
       }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <poll.h>
+
 #include <atomic>
 #include <cstddef>
 #include <string>
@@ -15,9 +17,15 @@ class ThreadContext final : public Context {
 
   /// Sleeps until the wait is decided.
   Outcome park(Deadline deadline) noexcept;
-  /// Sleeps until the wait is decided or `fd` has one of `events` (poll(2)); then decides it as kFired. Errors of poll
-  /// itself are decided as kFired too: the system call that follows reports them.
-  Outcome park_on(int fd, short events, Wait record, Deadline deadline) noexcept;
+  /// What park_on() polls: so many entries, with room for one more behind them, and the outcome that stands for each.
+  struct Polled {
+    pollfd* entries;
+    const Outcome* outcomes;
+    std::size_t count;
+  };
+  /// Sleeps until the wait is decided or one of the entries is ready (poll(2)); then decides it as that one's outcome. Errors
+  /// of poll itself are decided as the first one's: the system call that follows reports them.
+  Outcome park_on(Polled polled, Wait record, Deadline deadline) noexcept;
   /// Wakes whoever sleeps in park() or park_on(). Any thread.
   void wake() noexcept;
 

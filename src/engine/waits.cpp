@@ -89,7 +89,7 @@ bool may_be_ended_from_outside(const Wait& wait) {
     case WaitKind::Blocking:
       return true;
     default:
-      return wait.timed;
+      return wait.timed || wait.outside;
   }
 }
 

@@ -41,13 +41,30 @@ bool Event::wait_until(Deadline deadline) {
   }
   const detail::Outcome outcome = detail::park(self, {detail::WaitKind::Event, this, label_}, deadline);
   if (outcome == detail::kFired) return true;
-  {
-    Guard guard{state_};
-    if (entry.linked) waiters_.remove(entry);
-    if (waiters_.empty()) guard.set_value(guard.value() & ~kWaiters);
-  }
+  withdraw(entry);
   if (outcome == detail::kInterrupted) detail::throw_interruption();
   return false;
+}
+
+void Event::withdraw(Entry& entry) noexcept {
+  Guard guard{state_};
+  if (entry.linked) waiters_.remove(entry);
+  if (waiters_.empty()) guard.set_value(guard.value() & ~kWaiters);
+}
+
+bool Event::SetWay::try_now() {
+  if (!event_.is_set()) return false;
+  // Whoever sets it may still be inside; the bit is free once he is not.
+  const Guard guard{event_.state_};
+  return (guard.value() & kSet) != 0;
+}
+
+bool Event::SetWay::enlist() noexcept {
+  Guard guard{event_.state_};
+  if (guard.value() & kSet) return false;
+  event_.waiters_.push_back(entry);
+  guard.set_value(guard.value() | kWaiters);
+  return true;
 }
 
 }  // namespace weft

@@ -50,13 +50,31 @@ bool Semaphore::try_acquire_until(Deadline deadline) {
   }
   const detail::Outcome outcome = detail::park(self, {detail::WaitKind::Semaphore, this, label_}, deadline);
   if (outcome == detail::kFired) return true;  // the permit was handed over
-  {
-    Guard guard{state_};
-    if (entry.linked) waiters_.remove(entry);
-    if (waiters_.empty()) guard.set_value(guard.value() & ~kWaiters);
-  }
+  withdraw(entry);
   if (outcome == detail::kInterrupted) detail::throw_interruption();
   return false;
+}
+
+void Semaphore::withdraw(Entry& entry) noexcept {
+  Guard guard{state_};
+  if (entry.linked) waiters_.remove(entry);
+  if (waiters_.empty()) guard.set_value(guard.value() & ~kWaiters);
+}
+
+bool Semaphore::AcquireWay::try_now() {
+  if (semaphore_.value() == 0) return false;
+  Guard guard{semaphore_.state_};
+  if (guard.value() < kOne) return false;
+  guard.set_value(guard.value() - kOne);
+  return true;
+}
+
+bool Semaphore::AcquireWay::enlist() noexcept {
+  Guard guard{semaphore_.state_};
+  if (guard.value() >= kOne) return false;
+  semaphore_.waiters_.push_back(entry);
+  guard.set_value(guard.value() | kWaiters);
+  return true;
 }
 
 void Semaphore::release(std::uint32_t permits) {

@@ -1,4 +1,4 @@
-// Programs that come to a standstill, each in its way: mixed | noexcept | abort | standstill | idle.
+// Programs that come to a standstill, each in its way: mixed | noexcept | abort | standstill | idle | selecting.
 #include <pthread.h>
 #include <unistd.h>
 
@@ -12,6 +12,7 @@
 #include <weft/fiber/spawn.hpp>
 #include <weft/fiber/this_fiber.hpp>
 #include <weft/net/socket.hpp>
+#include <weft/queue/select.hpp>
 #include <weft/sync/deadlock.hpp>
 #include <weft/sync/event.hpp>
 #include <weft/sync/lock.hpp>
@@ -63,12 +64,13 @@ void standstill() {
   weft::set_standstill_hook({});
 }
 
-void idle() {
+void idle(bool selecting) {
   weft::report_standstill_after(100ms);
   auto [here, there] = weft::Socket::socketpair();
   static weft::Event never;
   auto server = weft::spawn([&] {
     char byte = 0;
+    if (selecting) weft::select(never.on_set([] {}), here.on_readable([] {}));
     (void)here.recv_into(&byte, 1);
   });
   auto waits = weft::spawn([] { never.wait(); });
@@ -92,6 +94,7 @@ int main(int argc, char** argv) {
     take_twice();
   }
   if (what == "standstill") standstill();
-  if (what == "idle") idle();
+  if (what == "idle") idle(false);
+  if (what == "selecting") idle(true);
   return 0;
 }

@@ -33,9 +33,11 @@ struct Wait {
   std::int64_t since = 0;         ///< Steady-clock nanoseconds, for a fiber as coarse as the monitor's tick.
   const void* frame = nullptr;    ///< Frame pointer of park(): where the walk along the callers begins.
   bool timed = false;             ///< Ends by itself, at a deadline.
+
+  bool outside = false;           ///< A select(): something outside of this process may end it. Not filled by park().
 };
 
-/// How a blocked attempt ended: small numbers are the index of the entry that fired.
+/// How a blocked attempt ended: in the low eight bits what the object says, above them which of a select()'s cases it was.
 using Outcome = std::uint16_t;
 inline constexpr Outcome kFired = 0;
 inline constexpr Outcome kClosed = 1;
@@ -125,7 +127,7 @@ struct Entry {
   Entry* previous = nullptr;
   Context* context = nullptr;
   std::uint64_t epoch = 0;
-  Outcome index = kFired;
+  Outcome index = 0;            // bits of the outcome that tell it from other entries of the same wait
   bool linked = false;
   bool was_parked = false;      // set by claim(), read by deliver(): a thread must be woken
   std::uint32_t tag = 0;        // meaning belongs to the object
@@ -142,6 +144,15 @@ enum class Interruptible : std::uint8_t {
 /// Begins a wait of the calling context: afterwards entries may be linked. False: it is interrupted already; the caller must
 /// throw_interruption() without waiting.
 [[nodiscard]] bool arm(Context& self, Entry& entry, Interruptible interruptible) noexcept;
+
+/// Makes `other` an entry of the wait that was armed with `armed`: number `number` of several, of which one decides it.
+inline void share_wait(const Entry& armed, Entry& other, std::size_t number) noexcept {
+  other.context = armed.context;
+  other.epoch = armed.epoch;
+  other.index = static_cast<Outcome>(number << 8);
+}
+[[nodiscard]] constexpr std::size_t selected_case(Outcome outcome) { return outcome >> 8; }
+[[nodiscard]] constexpr Outcome selected_how(Outcome outcome) { return outcome & 0xFF; }
 
 /// Decides a wait. True for exactly one caller per wait; that caller then owes a deliver() once it holds no list bit.
 [[nodiscard]] bool claim(Entry& entry, Outcome outcome) noexcept;

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include <weft/base/deadline.hpp>
+#include <weft/detail/selectable.hpp>
 #include <weft/detail/wait_list.hpp>
 
 namespace weft::detail {
@@ -29,6 +30,11 @@ class Task {
 
   /// Waits for the end. False: the deadline passed first. Throws Cancelled when the caller is killed.
   bool join_until(Deadline deadline);
+  // For a wait in several places: links an entry (false: it has ended), takes it out.
+  [[nodiscard]] bool enlist(Entry& entry) noexcept;
+  void withdraw(Entry& entry) noexcept;
+  /// Somebody knows that it has ended, so that its failure need not be reported.
+  void take_notice() noexcept { noticed_.store(true, std::memory_order_relaxed); }
   /// After the end: throws what the fiber threw, or CancelledError when it was killed. Counts as taking notice.
   void throw_failure();
   /// Asks the fiber to end at its next blocking call; one that never started ends without running.

@@ -91,10 +91,11 @@ class WaitList {
   }
 
   /// Unlinks entries from the front until one can be claimed; that one is returned, unlinked. Null: nobody waits.
+  /// `outcome` is at most 255: the rest of its bits tell which entry of a select() it was.
   [[nodiscard]] Entry* claim_front(Outcome outcome = kFired) noexcept {
     while (Entry* entry = head_) {
       remove(*entry);
-      if (claim(*entry, outcome)) return entry;
+      if (claim(*entry, static_cast<Outcome>(entry->index | outcome))) return entry;
     }
     return nullptr;
   }

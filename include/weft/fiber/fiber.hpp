@@ -8,13 +8,33 @@
 
 #include <weft/base/deadline.hpp>
 #include <weft/base/error.hpp>
+#include <weft/detail/selectable.hpp>
 #include <weft/detail/task.hpp>
 
 namespace weft {
 
 namespace detail {
 struct FiberAccess;
-}
+
+/// What select() waits for at a fiber: its end.
+class EndWay : public Selectable {
+ public:
+  explicit EndWay(Task& task) : task_{task} {}
+  bool try_now() override { return task_.done(); }
+  bool enlist() noexcept override { return task_.enlist(entry); }
+  void withdraw() noexcept override { task_.withdraw(entry); }
+
+ protected:
+  template <class F>
+  void finish(F& callable) {
+    task_.take_notice();
+    callable();
+  }
+
+ private:
+  Task& task_;
+};
+}  // namespace detail
 
 /// The handle of a spawned fiber: wait for its end, take its result, ask it to end.
 ///
@@ -52,6 +72,12 @@ class Fiber {
     return task().join_until(Deadline::at(point));
   }
   [[nodiscard]] bool join_until(Deadline deadline) { return task().join_until(deadline); }
+
+  /// A case of select(): ready when the fiber has ended, however; get() tells how.
+  template <class F>
+  [[nodiscard]] auto on_end(F callable) const {
+    return detail::SelectCase<detail::EndWay, F>{std::move(callable), task()};
+  }
 
   /// Waits for the end and returns the value, once: the handle is empty afterwards.
   /// Throws: what the fiber threw; CancelledError when it was killed; InvalidStateError on an empty handle.

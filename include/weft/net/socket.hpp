@@ -14,15 +14,12 @@
 
 #include <weft/base/deadline.hpp>
 #include <weft/base/error.hpp>
+#include <weft/detail/socket_way.hpp>
 #include <weft/net/address.hpp>
 
 struct msghdr;
 
 namespace weft {
-
-namespace detail {
-class Descriptor;
-}
 
 /// How a socket cuts what it carries.
 enum class SocketType : int {
@@ -183,6 +180,15 @@ class Socket {
   /// Errors and the end of the stream count as ready. Works in non-blocking mode too.
   [[nodiscard]] bool wait_readable(Deadline deadline = {});
   [[nodiscard]] bool wait_writable(Deadline deadline = {});
+  /// Cases of select(): ready when wait_readable(), or wait_writable(), would not wait.
+  template <class F>
+  [[nodiscard]] auto on_readable(F callable) const {
+    return detail::SelectCase<detail::SocketWay, F>{std::move(callable), *this, detail::SocketWay::Wanted::Readable};
+  }
+  template <class F>
+  [[nodiscard]] auto on_writable(F callable) const {
+    return detail::SelectCase<detail::SocketWay, F>{std::move(callable), *this, detail::SocketWay::Wanted::Writable};
+  }
 
   // ---- the end
 
@@ -229,6 +235,7 @@ class Socket {
 
  private:
   class Call;
+  friend class detail::SocketWay;
   struct Kind {
     std::int16_t family = 0;
     std::int8_t type = 0;
@@ -241,6 +248,7 @@ class Socket {
   void remember_peer(const Address& address) noexcept;
   [[nodiscard]] std::optional<Address> remembered_peer() const;
   void let_go() noexcept;
+  [[nodiscard]] detail::Descriptor* descriptor() const noexcept { return descriptor_; }
 
   // Fixed between moves. The descriptor outlives close(): it goes back to its pool when the Socket lets go of it.
   detail::Descriptor* descriptor_ = nullptr;

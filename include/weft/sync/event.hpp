@@ -6,6 +6,7 @@
 #include <source_location>
 
 #include <weft/base/deadline.hpp>
+#include <weft/detail/selectable.hpp>
 #include <weft/detail/wait_list.hpp>
 
 namespace weft {
@@ -42,11 +43,36 @@ class Event {
   }
   [[nodiscard]] bool wait_until(Deadline deadline);
 
+  /// A case of select(): ready when set.
+  template <class F>
+  [[nodiscard]] auto on_set(F callable) {
+    return detail::SelectCase<SetWay, F>{std::move(callable), *this};
+  }
+
   [[nodiscard]] const char* name() const noexcept { return label_.name(); }
 
  private:
+  class SetWay : public detail::Selectable {
+   public:
+    explicit SetWay(Event& event) : event_{event} {}
+    bool try_now() override;
+    bool enlist() noexcept override;
+    void withdraw() noexcept override { event_.withdraw(entry); }
+
+   protected:
+    template <class F>
+    void finish(F& callable) {
+      callable();
+    }
+
+   private:
+    Event& event_;
+  };
+
   static constexpr std::uint32_t kList = 1, kSet = 2, kWaiters = 4;
   using Guard = detail::ListGuard<std::uint32_t, kList>;
+
+  void withdraw(detail::Entry& entry) noexcept;
 
   std::atomic<std::uint32_t> state_{0};
   detail::WaitList waiters_;  // guarded by kList

@@ -6,6 +6,7 @@
 #include <source_location>
 
 #include <weft/base/deadline.hpp>
+#include <weft/detail/selectable.hpp>
 #include <weft/detail/wait_list.hpp>
 
 namespace weft {
@@ -45,6 +46,12 @@ class Semaphore {
   /// Throws: InvalidStateError when more than max_value() permits would exist; none is then added.
   void release(std::uint32_t permits = 1);
 
+  /// A case of select(): takes a permit if chosen.
+  template <class F>
+  [[nodiscard]] auto on_acquire(F callable) {
+    return detail::SelectCase<AcquireWay, F>{std::move(callable), *this};
+  }
+
   [[nodiscard]] const char* name() const noexcept { return label_.name(); }
 
   /// Permits left a moment ago.
@@ -67,7 +74,25 @@ class Semaphore {
   static constexpr std::uint64_t kOne = 1 << kCountShift;
   using Guard = detail::ListGuard<std::uint64_t, kList>;
 
+  class AcquireWay : public detail::Selectable {
+   public:
+    explicit AcquireWay(Semaphore& semaphore) : semaphore_{semaphore} {}
+    bool try_now() override;
+    bool enlist() noexcept override;
+    void withdraw() noexcept override { semaphore_.withdraw(entry); }
+
+   protected:
+    template <class F>
+    void finish(F& callable) {
+      callable();
+    }
+
+   private:
+    Semaphore& semaphore_;
+  };
+
   [[noreturn]] void fail_too_many(std::uint64_t permits) const;
+  void withdraw(detail::Entry& entry) noexcept;
 
   std::atomic<std::uint64_t> state_;
   detail::WaitList waiters_;  // guarded by kList
