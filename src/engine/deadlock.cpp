@@ -6,6 +6,7 @@
 
 #include "engine/symbols.hpp"
 #include "engine/thread_context.hpp"
+#include "port/cpu_time.hpp"
 
 namespace weft::detail {
 
@@ -13,7 +14,7 @@ namespace {
 
 constexpr std::int64_t kGrace = 50'000'000;      // younger waits are not looked at
 constexpr std::int64_t kLookEvery = 50'000'000;
-constexpr std::int64_t kShareOfTime = 50;        // looking takes at most this part of the monitor's time
+constexpr std::int64_t kShareOfTime = 50;        // looking takes at most this part of one processor
 constexpr std::size_t kMostListed = 32;
 
 constexpr std::size_t kNobody = SIZE_MAX;
@@ -168,8 +169,9 @@ bool DeadlockWatch::has_seen_waits_before(std::int64_t moment) const noexcept { 
 std::vector<std::string> DeadlockWatch::look(const std::vector<Scheduler*>& schedulers, std::int64_t now) {
   if (now < next_look_) return {};
   looked_at_ = now - kGrace;
+  const std::int64_t begin = port::thread_cpu_nanoseconds();
   const std::vector<SeenWait> waits = held_up(schedulers, looked_at_);
-  const std::int64_t took = Deadline::now_nanoseconds() - now;
+  const std::int64_t took = port::thread_cpu_nanoseconds() - begin;
   next_look_ = now + std::max(kLookEvery, took * kShareOfTime);
   std::vector<Reported> seen_now;
   std::vector<std::string> fresh;
@@ -181,7 +183,7 @@ std::vector<std::string> DeadlockWatch::look(const std::vector<Scheduler*>& sche
     const Signature signature{victim.id, victim.epoch};
     if (const Reported* known = reported(signature)) {
       if (deadlock_policy() == DeadlockPolicy::Throw && victim.can_throw) {
-        (void)interrupt_for_deadlock(*victim.context, victim.epoch, known->text);
+        (void)interrupt_for_deadlock(*victim.context, victim.id, victim.epoch, known->text);
       }
       seen_now.push_back(*known);
     } else {

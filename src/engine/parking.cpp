@@ -160,21 +160,21 @@ PublishedWait::PublishedWait(Context& self, Wait& wait, Deadline deadline, const
   wait.timed = !deadline.is_never();
   wait.frame = frame;
   wait.since = self.is_fiber() ? CoarseClock::now() : Deadline::now_nanoseconds();
+  const bool held_up = wait.holders && !wait.timed;
+  if (held_up) self.held_up.store(true, std::memory_order_relaxed);
   self.wait.store(&wait, std::memory_order_release);
   // A fiber's worker was awake until now, and the monitor with it.
-  if (wait.holders && !wait.timed && !self.is_fiber()) monitor_watch_waits();
+  if (held_up && !self.is_fiber()) monitor_watch_waits();
 }
 
 PublishedWait::~PublishedWait() {
   self_.wait.store(nullptr, std::memory_order_relaxed);
+  if (self_.held_up.load(std::memory_order_relaxed)) self_.held_up.store(false, std::memory_order_relaxed);
   wait_for_unpinned(self_);
 }
 
 Outcome park(Context& self, Wait wait, Deadline deadline) noexcept {
-  if (killed_before_park(self)) {
-    wait_for_unpinned(self);
-    return kInterrupted;
-  }
+  if (killed_before_park(self)) return kInterrupted;
   const ScopedDeadline until{self, deadline};
   const PublishedWait published{self, wait, until.deadline(), __builtin_frame_address(0)};
   return until.judge(!self.is_fiber()                ? as_thread(self).park(until.deadline())
@@ -245,13 +245,13 @@ void stop_scope(Context& context) noexcept {
 
 void forget_stopped_scope(Context& self) noexcept { self.cancel.fetch_sub(Context::kStoppedScope, std::memory_order_relaxed); }
 
-bool interrupt_for_deadlock(Context& context, std::uint64_t epoch, std::string report) {
+bool interrupt_for_deadlock(Context& context, std::uint64_t id, std::uint64_t epoch, std::string report) {
   auto verdict = std::make_unique<std::string>(std::move(report));
   bool was_parked = false;
   {
     // Pinned, it cannot leave this wait: a verdict that comes too late is not found by a later one.
     const Pin pin{context};
-    if (!pin || word::epoch(pin.seen()) != epoch || (pin.seen() & word::kCannotThrow)) return false;
+    if (!pin || context.id != id || word::epoch(pin.seen()) != epoch || (pin.seen() & word::kCannotThrow)) return false;
     context.verdict.store(verdict.get(), std::memory_order_relaxed);
     if (!decide(context, epoch, kInterrupted, was_parked)) {
       context.verdict.store(nullptr, std::memory_order_relaxed);
@@ -272,7 +272,9 @@ bool killed_before_park(Context& self) noexcept {
 #endif
   if (!self.cancel_requested()) [[likely]] return false;
   const bool shielded = (self.waiter.load(std::memory_order_relaxed) & word::kShielded) != 0;
-  return !shielded && settle_armed(self, kInterrupted);
+  if (shielded || !settle_armed(self, kInterrupted)) return false;
+  wait_for_unpinned(self);
+  return true;
 }
 
 void check_cancelled(const Context& self) {

@@ -12,6 +12,7 @@
 
 #include <weft/base/error.hpp>
 
+#include "engine/coarse_clock.hpp"
 #include "engine/fork.hpp"
 #include "engine/monitor.hpp"
 #include "engine/reactor.hpp"
@@ -67,6 +68,7 @@ Scheduler::Scheduler(Settings settings)
 }
 
 void Scheduler::begin() {
+  CoarseClock::update();  // the monitor may not have ticked yet
   for (unsigned i = 0; i < settings_.workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i, settings_.workers == 1));
   }

@@ -50,7 +50,7 @@ class ThreadContext final : public Context {
 };
 
 /// Ends the wait of this epoch, unless it may not throw, by a DeadlockError that says `report`. False: it has ended already.
-[[nodiscard]] bool interrupt_for_deadlock(Context& context, std::uint64_t epoch, std::string report);
+[[nodiscard]] bool interrupt_for_deadlock(Context& context, std::uint64_t id, std::uint64_t epoch, std::string report);
 /// A context's own decision of its wait, while its word is in the state `from`. False: somebody else's came first.
 [[nodiscard]] bool settle_own(Context& self, std::uint64_t from, Outcome outcome) noexcept;
 /// Whether a kill came between arm() and now, and has been made the outcome.

@@ -107,6 +107,7 @@ bool all_workers_sleep(const std::vector<Scheduler*>& schedulers) {
 std::vector<SeenWait> held_up(const std::vector<Scheduler*>& schedulers, std::int64_t before) {
   std::vector<SeenWait> found;
   for_each_context(schedulers, [&](Context& context) {
+    if (!context.held_up.load(std::memory_order_relaxed)) return;  // most are not, and need no pin to say so
     const Pin pin{context};
     if (!pin || !pin.wait().holders || pin.wait().timed || pin.wait().since > before) return;
     std::vector<std::uint64_t> holders = holders_of(pin.wait());

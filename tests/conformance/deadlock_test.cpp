@@ -91,7 +91,7 @@ TEST_P(Deadlocks, OppositeOrderEndsForExactlyOneByAnErrorThatNamesBoth) {
     const auto errors = close_the_circle(world, 2);
     EXPECT_LT(watch.elapsed(), 20s);  // some 0.1 s when the machine is not busy
     ASSERT_EQ(errors.size(), 1U);
-    expect_mentions(errors[0], {"2 contexts wait for each other", "Lock \"north\"", "Lock \"east\"", "held by ", "waits 0."});
+    expect_mentions(errors[0], {"2 contexts wait for each other", "Lock \"north\"", "Lock \"east\"", "held by ", "waits "});
     EXPECT_EQ(count_of(errors[0], "\n"), 2);
     EXPECT_EQ(reports().all(), errors);
   });

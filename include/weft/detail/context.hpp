@@ -113,6 +113,8 @@ class Context {
   std::atomic<std::string*> verdict{nullptr};
   /// The wait record: written by the context itself as it parks, read by others under a Pin.
   std::atomic<const Wait*> wait{nullptr};
+  /// A hint, for who looks at very many: its wait is one that only the act of known contexts can end.
+  std::atomic<bool> held_up{false};
 
   LocalTable* locals = nullptr;  // its own values of Locals; null: it has none
 };

@@ -20,7 +20,8 @@ namespace weft {
 ///                a std::unique_lock. An RLock is given back wholly, however often the caller has taken it. The
 ///                forms without a predicate return only for a notification, a deadline or a kill, never for nothing; still,
 ///                another may have taken what was announced, so look again, or use a predicate.
-/// Thread-safety: every method, from any thread or fiber; may be destroyed once all waiters are notified.
+/// Thread-safety: every method, from any thread or fiber; may be destroyed once all waiters are notified, if none
+///                of them had a deadline or could be killed: those look at it once more when they give up.
 /// Blocking:      parks the fiber, or the thread when called outside one. Throws Cancelled when this fiber is killed;
 ///                the lock is then held again, as after every return. Taking it again is no cancellation point.
 /// Errors:        InvalidStateError when the caller does not hold the lock.
