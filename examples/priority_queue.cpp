@@ -1,8 +1,8 @@
 // priority_queue: three orders in which a queue can give what was put.
 //
-// A PriorityQueue gives the smallest priority first, and equal priorities in the order of their coming. The priority stands
-// beside the item, so that items need no order of their own; another comparator turns the order round. A Queue gives the
-// oldest item first, a LifoQueue the youngest.
+// A PriorityQueue gives the smallest priority first, and equal priorities in the order of their coming. The priority
+// stands beside the item, so that items need no order of their own; another comparator turns the order round. A Queue
+// gives the oldest item first, a LifoQueue the youngest.
 #include <functional>
 #include <iostream>
 #include <string>

@@ -1,8 +1,8 @@
 // producer_consumer: a bounded queue between two producers and three consumers.
 //
 // The queue holds 20 jobs. The 21st put waits until a job is taken, so that fast producers cannot run away from slow
-// consumers. Each consumer says task_done() for what it has dealt with; join() waits until that is so for every job. Then the queue
-// is shut down, and the consumers, finding it empty for ever, come to their end.
+// consumers. Each consumer says task_done() for what it has dealt with; join() waits until that is so for every job.
+// Then the queue is shut down, and the consumers, finding it empty for ever, come to their end.
 #include <atomic>
 #include <chrono>
 #include <iostream>

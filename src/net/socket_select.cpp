@@ -33,8 +33,8 @@ bool SocketWay::try_now() {
   descriptor_ = socket_.descriptor();
   if (failure_ == 0 && (!descriptor_ || !descriptor_->enter())) failure_ = EBADF;
   if (failure_ != 0) {
-    throw OSError{std::exchange(failure_, 0), wanted_ == Wanted::Readable ? "select on_readable of" : "select on_writable of",
-                  socket_.name()};
+    const char* operation = wanted_ == Wanted::Readable ? "select on_readable of" : "select on_writable of";
+    throw OSError{std::exchange(failure_, 0), operation, socket_.name()};
   }
   const bool ready = poll_once();
   descriptor_->leave();

@@ -50,8 +50,8 @@ bool Patience::wait(const std::atomic<std::uint64_t>& word, std::uint64_t seen, 
   const std::uint32_t patience = nanoseconds_.load(std::memory_order_relaxed);
   const std::int64_t end = std::min(Deadline::now_nanoseconds() + patience, deadline.nanoseconds());
   do {
-    // About a microsecond. Each look takes the line from the other side: looking seldom lets it work undisturbed, and there is
-    // then not one item but a handful.
+    // About a microsecond. Each look takes the line from the other side: looking seldom lets it work undisturbed, and
+    // there is then not one item but a handful.
     for (int i = 0; i < 64; ++i) port::processor_pause();
     if (((word.load(std::memory_order_relaxed) ^ seen) & ~but_for) != 0) {
       nanoseconds_.store(std::min(patience * 2, kMost), std::memory_order_relaxed);

@@ -17,8 +17,8 @@ namespace weft::detail {
 
 namespace {
 
-// Chance that is the same in each run, as it is to be with one worker: a sequence for each thread. Never inlined: a fiber
-// may be on another thread after it has waited.
+// Chance that is the same in each run, as it is to be with one worker: a sequence for each thread. Never inlined: a
+// fiber may be on another thread after it has waited.
 thread_local std::uint32_t chance = 2'463'534'242;
 [[gnu::noinline]] WEFT_PER_THREAD std::uint32_t next_chance() noexcept {
   asm volatile("");

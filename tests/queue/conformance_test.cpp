@@ -17,7 +17,7 @@ WEFT_IN_EVERY_WORLD(FifoConformance);
 WEFT_IN_EVERY_WORLD(LifoConformance);
 WEFT_IN_EVERY_WORLD(PriorityConformance);
 
-// ---- one after the other ---------------------------------------------------------------------------------------------
+// ---- one after the other --------------------------------------------------------------------------------------------
 
 WEFT_QUEUE_TEST(IsEmptyAtFirstAndCountsItsItems) {
   typename Kind::template Of<int> queue{3, "jobs"};
@@ -82,7 +82,7 @@ WEFT_QUEUE_TEST(AnEmptyQueueRefusesAGetThatDoesNotWait) {
   EXPECT_TRUE(queue.get_for(0s));
 }
 
-// ---- waiting ---------------------------------------------------------------------------------------------------------
+// ---- waiting --------------------------------------------------------------------------------------------------------
 
 WEFT_QUEUE_TEST(GetWaitsForAPut) {
   typename Kind::template Of<int> queue{2};
@@ -207,7 +207,7 @@ WEFT_QUEUE_TEST(MakesVisibleWhatPrecededThePut) {
   reader.join();
 }
 
-// ---- open tasks ------------------------------------------------------------------------------------------------------
+// ---- open tasks -----------------------------------------------------------------------------------------------------
 
 WEFT_QUEUE_TEST(JoinWaitsForATaskDoneOfEachItem) {
   typename Kind::template Of<int> queue;
@@ -278,7 +278,7 @@ WEFT_QUEUE_TEST(HandedOverItemsCountAsOpenTasks) {
   EXPECT_TRUE(queue.join_for(0s));
 }
 
-// ---- the end ---------------------------------------------------------------------------------------------------------
+// ---- the end --------------------------------------------------------------------------------------------------------
 
 WEFT_QUEUE_TEST(ShutDownWhileEmptyNothingWorksAnyMore) {
   typename Kind::template Of<int> queue{2};
@@ -415,7 +415,7 @@ WEFT_QUEUE_TEST(WhatWasPutBeforeAGentleShutdownIsTakenByMany) {
   EXPECT_TRUE(queue.empty());
 }
 
-// ---- items -----------------------------------------------------------------------------------------------------------
+// ---- items ----------------------------------------------------------------------------------------------------------
 
 /// Can only be moved.
 struct Unique {

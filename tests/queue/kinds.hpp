@@ -98,7 +98,7 @@ struct ByPriority {
     return got.item;
   }
   static std::vector<int> order(std::vector<int> items) {
-    std::stable_sort(items.begin(), items.end());
+    std::sort(items.begin(), items.end());
     return items;
   }
 };

@@ -14,7 +14,7 @@
 namespace weft::test {
 namespace {
 
-// ---- queues ----------------------------------------------------------------------------------------------------------
+// ---- queues ---------------------------------------------------------------------------------------------------------
 
 struct QueueCall {
   enum class What { Put, Get };
@@ -157,7 +157,7 @@ TEST_P(Linearizable, QueueOfOne) { in_world([](World& world) { check_queue<Fifo>
 TEST_P(Linearizable, QueueOfTwo) { in_world([](World& world) { check_queue<Fifo>(world, 2); }); }
 TEST_P(Linearizable, LifoQueueOfTwo) { in_world([](World& world) { check_queue<Lifo>(world, 2); }); }
 
-// ---- a semaphore -----------------------------------------------------------------------------------------------------
+// ---- a semaphore ----------------------------------------------------------------------------------------------------
 
 struct PermitCall {
   int change;  // what became of the count

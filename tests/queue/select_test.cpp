@@ -23,13 +23,14 @@ WEFT_IN_EVERY_WORLD(Select);
 
 void fail() { ADD_FAILURE() << "the wrong case was chosen"; }
 
-// ---- every kind of case, ready at once and later ---------------------------------------------------------------------
+// ---- every kind of case, ready at once and later --------------------------------------------------------------------
 
 /// `make_case(callable)` makes a case that is not ready until `make_ready()`; then it is chosen, and runs.
 template <class MakeCase, class MakeReady>
 void expect_chosen(World& world, MakeCase make_case, MakeReady make_ready) {
   Event never;
-  // Ready only after the wait has begun. Atomic: no sanitizer knows that what is sent orders who sends before who receives.
+  // Ready only after the wait has begun. Atomic: no sanitizer knows that what is sent orders who sends before who
+  // receives.
   std::atomic<int> runs{0};
   Runner waiter = world.spawn([&] {
     EXPECT_EQ(select(never.on_set(fail), make_case([&](auto&&...) { ++runs; })), 1u);
@@ -163,12 +164,14 @@ TEST_P(Select, WaitsForTheEndOfAFiber) {
 
 TEST_P(Select, WaitsForASocket) {
   in_world([](World& world) {
-    auto [here, there] = Socket::socketpair();
-    const auto readable = [&here = here](auto f) { return here.on_readable(std::move(f)); };
-    const auto writable = [&here = here](auto f) { return here.on_writable(std::move(f)); };
+    auto ends = Socket::socketpair();
+    Socket& here = ends.first;
+    Socket& there = ends.second;
+    const auto readable = [&](auto f) { return here.on_readable(std::move(f)); };
+    const auto writable = [&](auto f) { return here.on_writable(std::move(f)); };
     for (int i = 0; i < 3; ++i) {
       expect_not_ready(readable);
-      expect_chosen(world, readable, [&there = there] { there.send_all("x"); });
+      expect_chosen(world, readable, [&] { there.send_all("x"); });
       expect_ready(readable);  // nobody has read it
       EXPECT_EQ(here.recv(10), "x");
     }
@@ -178,7 +181,7 @@ TEST_P(Select, WaitsForASocket) {
     }
     expect_not_ready(writable);
     Runner reader;
-    expect_chosen(world, writable, [&, &there = there] {
+    expect_chosen(world, writable, [&] {
       reader = world.spawn([&] {
         for (std::size_t got = 1; got != 0;) got = there.recv(1 << 20).size();
       });
@@ -188,7 +191,7 @@ TEST_P(Select, WaitsForASocket) {
   });
 }
 
-// ---- exactly one -----------------------------------------------------------------------------------------------------
+// ---- exactly one ----------------------------------------------------------------------------------------------------
 
 TEST_P(Select, OfSeveralThatAreReadyTakesOneOnly) {
   in_world([](World&) {
@@ -302,7 +305,7 @@ TEST_P(Select, SelectsMeetEachOther) {
   });
 }
 
-// ---- time, kills, ends -----------------------------------------------------------------------------------------------
+// ---- time, kills, ends ----------------------------------------------------------------------------------------------
 
 TEST_P(Select, WaitsItsTime) {
   in_world([](World&) {
@@ -321,8 +324,9 @@ TEST_P(Select, IsACancellationPoint) {
   in_world([](World& world) {
     Queue<int> queue;
     Semaphore semaphore{0};
-    auto [here, there] = Socket::socketpair();
-    auto waiters = world.spawn_many(3, [&, &here = here](int number) {
+    auto ends = Socket::socketpair();
+    Socket& here = ends.first;
+    auto waiters = world.spawn_many(3, [&](int number) {
       if (number == 0) select(queue.on_get([](int) { fail(); }), semaphore.on_acquire(fail));
       if (number == 1) select(queue.on_get([](int) { fail(); }), here.on_readable(fail), after(1h, fail));
       if (number == 2) select(after(1h, fail));
@@ -379,9 +383,10 @@ TEST_P(Select, AShutDownQueueThrowsUnlessTheCaseKnowsBetter) {
 
 TEST_P(Select, AClosedSocketIsAnError) {
   in_world([](World& world) {
-    auto [here, there] = Socket::socketpair();
+    auto ends = Socket::socketpair();
+    Socket& here = ends.first;
     Event never;
-    Runner waiter = world.spawn([&, &here = here] {
+    Runner waiter = world.spawn([&] {
       try {
         select(never.on_set(fail), here.on_readable(fail));
         fail();
@@ -405,7 +410,9 @@ TEST_P(Select, WaitsForSeveralSocketsAndAQueue) {
     Queue<int> queue;
     std::array<int, kPairs + 1> chosen{};
     Runner waiter = world.spawn([&] {
-      const auto read = [&](int i) { return pairs[i].first.on_readable([&, i] { EXPECT_EQ(pairs[i].first.recv(1), "x"); }); };
+      const auto read = [&](int i) {
+        return pairs[i].first.on_readable([&, i] { EXPECT_EQ(pairs[i].first.recv(1), "x"); });
+      };
       for (int i = 0; i < 60; ++i) {
         ++chosen[select(read(0), read(1), read(2), read(3), read(4), queue.on_get([](int) {}))];
       }
@@ -427,9 +434,11 @@ TEST_P(Select, WaitsForSeveralSocketsAndAQueue) {
 
 TEST_P(Select, TheEndOfAStreamIsReadable) {
   in_world([](World& world) {
-    auto [here, there] = Socket::socketpair();
+    auto ends = Socket::socketpair();
+    Socket& here = ends.first;
+    Socket& there = ends.second;
     Event never;
-    Runner waiter = world.spawn([&, &here = here] {
+    Runner waiter = world.spawn([&] {
       EXPECT_EQ(select(never.on_set(fail), here.on_readable([] {})), 1u);
       EXPECT_EQ(here.recv(1), "");
     });
@@ -439,7 +448,7 @@ TEST_P(Select, TheEndOfAStreamIsReadable) {
   });
 }
 
-// ---- the callable ----------------------------------------------------------------------------------------------------
+// ---- the callable ---------------------------------------------------------------------------------------------------
 
 TEST_P(Select, TheCallableMayDoAnything) {
   in_world([](World& world) {

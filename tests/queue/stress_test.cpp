@@ -62,7 +62,7 @@ class Ledger {
 
 Duration brief(Random& random) { return std::chrono::microseconds{random.below(80)}; }
 
-// ---- one queue -------------------------------------------------------------------------------------------------------
+// ---- one queue ------------------------------------------------------------------------------------------------------
 
 WEFT_QUEUE_TEST(ConservesItemsUnderDeadlines) {
   constexpr int kProducers = 4, kConsumers = 4;
@@ -156,7 +156,7 @@ WEFT_QUEUE_TEST(ConservesItemsUnderKills) {
   ledger.check(std::is_same_v<Kind, Fifo>);
 }
 
-// ---- several objects -------------------------------------------------------------------------------------------------
+// ---- several objects ------------------------------------------------------------------------------------------------
 
 TEST_P(Stress, SelectorsAndProducersConserveItems) {
   in_world([](World& world) {

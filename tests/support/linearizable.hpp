@@ -40,12 +40,12 @@ class History {
   std::vector<std::vector<Operation<Call>>> lists_;
 };
 
-/// Whether there is an order of all operations in which each could have happened at one moment between its begin and its end
-/// with the result it had. Model: a value with `bool apply(const Call&)` (does it, if this could be the result) and
-/// `std::string key() const` (equal keys, equal futures).
+/// Whether there is an order of all operations in which each could have happened at one moment between its begin and
+/// its end with the result it had. Model: a value with `bool apply(const Call&)` (does it, if this could be the result)
+/// and `std::string key() const` (equal keys, equal futures).
 ///
-/// A search: of the operations that no other precedes one is taken to be the next, and so on; sets of taken operations that
-/// have failed in a state are not tried again. For a few contexts and operations.
+/// A search: of the operations that no other precedes one is taken to be the next, and so on; sets of taken operations
+/// that have failed in a state are not tried again. For a few contexts and operations.
 template <class Model, class Call>
 class LinearizabilityCheck {
  public:

@@ -38,8 +38,8 @@ class AnyQueue {
   }
   [[nodiscard]] std::optional<Value> get_until(Deadline deadline) { return core_.get(deadline, MayWait::Yes); }
 
-  /// A case of select(): takes an item if chosen, and calls callable(item). A queue that is shut down and empty is ready, too:
-  /// select() then throws ShutDown, or calls `at_end()` if there is one.
+  /// A case of select(): takes an item if chosen, and calls callable(item). A queue that is shut down and empty is
+  /// ready, too: select() then throws ShutDown, or calls `at_end()` if there is one.
   template <class... Callables>
   [[nodiscard]] auto on_get(Callables... callable_and_at_end) {
     return QueueGetCase<Store, detail::Callables<Callables...>>{{std::move(callable_and_at_end)...}, core_};
@@ -67,7 +67,8 @@ class AnyQueue {
   }
   [[nodiscard]] bool join_until(Deadline deadline) { return core_.join(deadline); }
 
-  /// No further put. Gentle: items that are in the queue may still be taken. Immediate: they are dropped, and count as done.
+  /// No further put. Gentle: items that are in the queue may still be taken. Immediate: they are dropped, and count as
+  /// done.
   void shutdown(bool immediate = false) { core_.shutdown(immediate); }
   [[nodiscard]] bool is_shut_down() const noexcept { return core_.is_shut_down(); }
 

@@ -28,9 +28,9 @@ class BoundedQueue : public AnyQueue<Store> {
   }
   [[nodiscard]] bool put_until(T&& item, Deadline deadline) { return this->put_source(&item, deadline, MayWait::Yes); }
 
-  /// A case of select(): puts the item if chosen, and calls callable(). An item that is moved in stays where it is, untouched,
-  /// unless chosen: it must live until then. Any other is copied or converted first. A queue that is shut down is ready,
-  /// too: select() then throws ShutDown, or calls `at_end()` if there is one.
+  /// A case of select(): puts the item if chosen, and calls callable(). An item that is moved in stays where it is,
+  /// untouched, unless chosen: it must live until then. Any other is copied or converted first. A queue that is shut
+  /// down is ready, too: select() then throws ShutDown, or calls `at_end()` if there is one.
   template <class U, class... Callables>
   [[nodiscard]] auto on_put(U&& item, Callables... callable_and_at_end) {
     return QueuePutCase<Store, Offered<T, U&&>, detail::Callables<Callables...>>{

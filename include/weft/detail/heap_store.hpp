@@ -11,8 +11,8 @@ namespace weft::detail {
 
 /// Smallest priority first, equal ones in the order of their coming. What a store is: see ring_store.hpp.
 ///
-/// A binary heap that may be compared by code that throws: what has to move is found out first, by comparing only, then it
-/// moves, which cannot fail. `Entry` is an aggregate of a priority and an item, in this order.
+/// A binary heap that may be compared by code that throws: what has to move is found out first, by comparing only, then
+/// it moves, which cannot fail. `Entry` is an aggregate of a priority and an item, in this order.
 template <class Entry, class Compare>
 class HeapStore {
   using Priority = decltype(Entry::priority);

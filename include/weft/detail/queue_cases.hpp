@@ -103,8 +103,8 @@ class QueuePutCase final : public Selectable {
   bool ended_ = false;
 };
 
-/// An item that was copied or converted; below, one that the caller moves in, which stays with him until it is put, unless
-/// moving is copying.
+/// An item that was copied or converted; below, one that the caller moves in, which stays with him until it is put,
+/// unless moving is copying.
 template <class T, class From>
 class Offered {
  public:

@@ -22,15 +22,15 @@ namespace weft::detail {
 
 /// Store: see ring_store.hpp. A queue has two sides, each with a state word that guards what belongs to it:
 ///
-///   side   count in its word     its waiters                                     also
-///   in     items put in          getters, who wait only while there is no item   open tasks, who waits for them, the end
-///   out    items taken out       putters, who wait only while there is no room
+///   side   its word counts    its waiters                                     also
+///   in     items put in       getters, who wait only while there is no item   open tasks, their joiners, the end
+///   out    items taken out    putters, who wait only while there is no room
 ///
 /// A put needs the in side only: under its bit nothing can be put, so that an empty queue stays empty and a getter that
-/// waits stays there; that the other side takes meanwhile only makes room. A get needs the out side only, for the mirrored
-/// reason. So getters link themselves under the in bit, putters under the out bit, and producers and consumers that keep up
-/// with each other share no memory but the items: each remembers the other's count and looks again when that is used up.
-/// Who needs both bits takes out first, then in.
+/// waits stays there; that the other side takes meanwhile only makes room. A get needs the out side only, for the
+/// mirrored reason. So getters link themselves under the in bit, putters under the out bit, and producers and consumers
+/// that keep up with each other share no memory but the items: each remembers the other's count and looks again when
+/// that is used up. Who needs both bits takes out first, then in.
 ///
 /// For other stores than a ring the two sides are one, whose word counts the items.
 ///

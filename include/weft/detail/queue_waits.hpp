@@ -70,8 +70,8 @@ void QueueCore<Store>::get_slowly(std::optional<Value>& item, Deadline deadline)
   }
 }
 
-// Empty at the moment of the second look, if so: what is counted as taken out only grows, up to what is counted as put in. Does
-// not look at the other side while there is known to be something.
+// Empty at the moment of the second look, if so: what is counted as taken out only grows, up to what is counted as put
+// in. Does not look at the other side while there is known to be something.
 template <class Store>
 inline bool QueueCore<Store>::seems_empty() const noexcept {
   if constexpr (!kTwoSided) {
@@ -90,8 +90,8 @@ bool QueueCore<Store>::is_empty(const Guard& in) const noexcept {
   return count_in(in.value()) == count_in(out_.word.load(std::memory_order_acquire));
 }
 
-// Under the out bit nothing can be taken out. What somebody is just putting in does not count yet. A shutdown() marks the end
-// with both bits held: whoever has the out bit sees it.
+// Under the out bit nothing can be taken out. What somebody is just putting in does not count yet. A shutdown() marks
+// the end with both bits held: whoever has the out bit sees it.
 template <class Store>
 bool QueueCore<Store>::is_full_and_open(const Guard& out) const noexcept {
   const std::uint64_t in = kTwoSided ? in_.word.load(std::memory_order_acquire) : out.value();
@@ -99,8 +99,8 @@ bool QueueCore<Store>::is_full_and_open(const Guard& out) const noexcept {
   return !(in & kShutDown) && count_in(in) - taken_out >= maxsize_;
 }
 
-// Without the bit: whoever is looked out for must not be held up. If others wait already, what comes is theirs, and looking on
-// will have been in vain.
+// Without the bit: whoever is looked out for must not be held up. If others wait already, what comes is theirs, and
+// looking on will have been in vain.
 template <class Store>
 bool QueueCore<Store>::room_soon(Deadline deadline) noexcept {
   const std::uint64_t seen = out_word().load(std::memory_order_acquire);
@@ -149,7 +149,7 @@ auto QueueCore<Store>::try_put(Source source) -> Result {
   }
 }
 
-// ---- open tasks, the end ---------------------------------------------------------------------------------------------
+// ---- open tasks, the end --------------------------------------------------------------------------------------------
 
 template <class Store>
 void QueueCore<Store>::task_done() {

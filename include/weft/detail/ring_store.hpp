@@ -14,8 +14,8 @@ namespace weft::detail {
 //   Source                       refers to what a put brings; cheap to copy
 //   kTwoSided                    push() and pop_into() may run at once, if there is an item, and room, between them
 //   Tail, Head                   what push() and pop_into() change, kept where the core wants it
-//   Memory, grown(), capacity()  room that is made outside the bits, and brought in by adopt() if it is larger than what there
-//                                is (another may have been faster); `memory` is then the old one
+//   Memory, grown(), capacity()  room that is made outside the bits, and brought in by adopt() if it is larger than
+//                                what there is (another may have been faster); `memory` is then the old one
 //   push(tail, source)           there is room. If it throws, nothing has changed
 //   pop_into(head, target)       there is an item. If it throws, nothing has changed
 //   hand_over(source, target)    as if pushed and popped; static. If it throws, the source is what it was

@@ -9,15 +9,15 @@
 
 namespace weft::detail {
 
-/// One way for a select() to end: what an object that can be waited for implements. select() calls, in this order, always
-/// from the context that waits and with no list bit held:
+/// One way for a select() to end: what an object that can be waited for implements. select() calls, in this order,
+/// always from the context that waits and with no list bit held:
 ///
 ///   try_now()          until it, or that of another case, says true
-///   enlist()           when no case was ready; then, of those enlisted, for at most one accept(), withdraw() for the others
+///   enlist()           when no case was ready; then accept() for at most one of them, withdraw() for the others
 ///   run()              of the case that was chosen
 ///
-/// The object that claims `entry` does so by WaitList's claim_front() or claim_all(), as for any waiter: they put the number
-/// of the case, which is in the entry, into the outcome beside what the object says.
+/// The object that claims `entry` does so by WaitList's claim_front() or claim_all(), as for any waiter: they put the
+/// number of the case, which is in the entry, into the outcome beside what the object says.
 class Selectable {
  public:
   enum class Role : std::uint8_t {
@@ -31,10 +31,11 @@ class Selectable {
   Selectable& operator=(const Selectable&) = delete;
   virtual ~Selectable() = default;
 
-  /// If what is waited for is there: takes it, or remembers the failure that run() is to throw. May throw: nothing is taken.
+  /// If what is waited for is there: takes it, or remembers the failure that run() is to throw. May throw: nothing is
+  /// taken.
   virtual bool try_now() { return false; }
-  /// Links `entry`, which belongs to the wait already, into the object's list, under its list bit, unless what is waited
-  /// for may be there: false. A thread that has to poll a descriptor meanwhile is told by `fd` and `events`.
+  /// Links `entry`, which belongs to the wait already, into the object's list, under its list bit, unless what is
+  /// waited for may be there: false. A thread that has to poll a descriptor meanwhile is told by `fd` and `events`.
   virtual bool enlist() noexcept { return true; }
   /// Takes `entry` out of the list, if it is still linked.
   virtual void withdraw() noexcept {}

@@ -9,8 +9,8 @@
 
 namespace weft::detail {
 
-/// An item as a store keeps it: moving it never throws. An item whose own move may throw is moved twice only, in and out,
-/// and rests in memory of its own meanwhile.
+/// An item as a store keeps it: moving it never throws. An item whose own move may throw is moved twice only, in and
+/// out, and rests in memory of its own meanwhile.
 template <class T>
 class InlineSlot {
  public:
@@ -42,7 +42,8 @@ class SlotMemory {
  public:
   SlotMemory() = default;
   explicit SlotMemory(std::size_t capacity)
-      : slots_{static_cast<S*>(::operator new(capacity * sizeof(S), std::align_val_t{alignof(S)}))}, capacity_{capacity} {}
+      : slots_{static_cast<S*>(::operator new(capacity * sizeof(S), std::align_val_t{alignof(S)}))},
+        capacity_{capacity} {}
   SlotMemory(SlotMemory&& other) noexcept
       : slots_{std::exchange(other.slots_, nullptr)}, capacity_{std::exchange(other.capacity_, 0)} {}
   SlotMemory& operator=(SlotMemory&& other) noexcept {

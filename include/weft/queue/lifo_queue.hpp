@@ -10,7 +10,8 @@ namespace weft {
 
 /// Last in, first out: a stack to wait at. get() takes the youngest item.
 ///
-/// Semantics:     after Python queue.LifoQueue. What a waiting put brings is as young as the moment at which it comes in.
+/// Semantics:     after Python queue.LifoQueue. What a waiting put brings is as young as the moment at which it comes
+///                in.
 /// Everything else is as in Queue.
 template <class T>
 class LifoQueue : public detail::BoundedQueue<T, detail::StackStore<T>> {

@@ -34,11 +34,11 @@ struct Prioritized {
 ///     jobs.put(2, job);
 ///     auto [priority, next] = jobs.get();
 ///
-/// Semantics:     after Python queue.PriorityQueue; differs: the priority is an argument of its own, so that items are never
-///                compared and need no order; equal priorities keep their order; `Compare` may be any order, greatest first for
-///                example: PriorityQueue<Job, double, std::greater<>>.
-/// Priority:      copyable. Copied and compared inside the queue: neither may block nor use the same queue. If one throws, the
-///                exception reaches the caller, and nothing has changed.
+/// Semantics:     after Python queue.PriorityQueue; differs: the priority is an argument of its own, so that items are
+///                never compared and need no order; equal priorities keep their order; `Compare` may be any order,
+///                greatest first for example: PriorityQueue<Job, double, std::greater<>>.
+/// Priority:      copyable. Copied and compared inside the queue: neither may block nor use the same queue. If one
+///                throws, the exception reaches the caller, and nothing has changed.
 /// Cost:          a put and a get of n items compare about log2(n) and 2 log2(n) times.
 /// Everything else is as in Queue.
 template <class T, class Priority = int, class Compare = detail::Less>

@@ -64,13 +64,15 @@ template <class F>
 ///                  peer.on_readable([&] { read(peer); }),
 ///                  weft::after(5s, [] { report("quiet"); }));
 ///
-/// Semantics:     as Go's select statement. Exactly one case is taken; the others take, put and lose nothing. Of several that are
-///                ready one is chosen by chance, so that none starves. The callable runs in the caller when all is decided: it
-///                may block, throw, or select again. Cases: on_get and on_put of queues, on_set of an Event, on_acquire of a
-///                Semaphore, on_end of a Fiber, on_readable and on_writable of a Socket, after, otherwise.
-/// Ends:          a queue that is shut down (for on_get: and empty) is ready; select() then throws ShutDown, unless the case has a
-///                second callable for that. So is a closed Socket: OSError.
-/// Thread-safety: from any thread or fiber; each object that is waited for must outlive the call, but for the one chosen.
+/// Semantics:     as Go's select statement. Exactly one case is taken; the others take, put and lose nothing. Of
+///                several that are ready one is chosen by chance, so that none starves. The callable runs in the caller
+///                when all is decided: it may block, throw, or select again. Cases: on_get and on_put of queues, on_set
+///                of an Event, on_acquire of a Semaphore, on_end of a Fiber, on_readable and on_writable of a Socket,
+///                after, otherwise.
+/// Ends:          a queue that is shut down (for on_get: and empty) is ready; select() then throws ShutDown, unless the
+///                case has a second callable for that. So is a closed Socket: OSError.
+/// Thread-safety: from any thread or fiber; each object that is waited for must outlive the call, but for the one
+///                chosen.
 /// Blocking:      parks the fiber, or the thread when called outside one. Throws Cancelled when this fiber is killed.
 /// Ordering:      as for the operation that is chosen.
 /// Fairness:      in each object's queue it waits like others, oldest first; once chosen elsewhere it leaves its place.

@@ -15,19 +15,20 @@
 
 namespace weft {
 
-/// First in, first out, unbounded, with a re-entrant put: an item may do anything while it is moved, copied or destroyed,
-/// blocking and using this very queue included.
+/// First in, first out, unbounded, with a re-entrant put: an item may do anything while it is moved, copied or
+/// destroyed, blocking and using this very queue included.
 ///
-/// Semantics:     after Python queue.SimpleQueue: no bound, no count of open tasks, no end. Re-entrant means that put() may be
-///                called by code that runs within another call on the same queue in the same context, such as move
-///                constructors and destructors of items: no code of theirs runs while the queue is locked, or in an
-///                intermediate state. It does not mean that a signal handler may call it: put() allocates memory, and the
-///                handler may have interrupted another put().
-/// Thread-safety: every method, from any thread or fiber; destroy only when nobody waits. Items that are put by destructors
-///                while the queue is destroyed are destroyed, too.
+/// Semantics:     after Python queue.SimpleQueue: no bound, no count of open tasks, no end. Re-entrant means that put()
+///                may be called by code that runs within another call on the same queue in the same context, such as
+///                move constructors and destructors of items: no code of theirs runs while the queue is locked, or in
+///                an intermediate state. It does not mean that a signal handler may call it: put() allocates memory,
+///                and the handler may have interrupted another put().
+/// Thread-safety: every method, from any thread or fiber; destroy only when nobody waits. Items that are put by
+///                destructors while the queue is destroyed are destroyed, too.
 /// Blocking:      get while empty, as in Queue; put never.
 /// Ordering:      what precedes a put is visible after the get of that item.
-/// Errors:        if moving an item throws, it stays with the putter; in a get, that item is lost: the queue gave it away.
+/// Errors:        if moving an item throws, it stays with the putter; in a get, that item is lost: the queue gave it
+///                away.
 /// Cost:          one allocation for an item; it is moved once in and once out.
 template <class T>
 class SimpleQueue {
