@@ -1,4 +1,7 @@
 // How a program with threads ends: one way for each argument.
+//
+//   threads_at_end WAY
+//   threads_at_end fork-storm CHILDREN
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -295,6 +298,8 @@ int fork_in_fiber() {
   return 0;
 }
 
+int children = 30;
+
 int fork_storm() {
   std::atomic<bool> stop{false};
   std::vector<weft::Thread> makers;
@@ -309,7 +314,7 @@ int fork_storm() {
       }
     }}.start());
   }
-  for (int i = 0; i < 30; ++i) {
+  for (int i = 0; i < children; ++i) {
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
@@ -357,6 +362,7 @@ int main(int count, char** arguments) {
       {"fork-in-fiber", fork_in_fiber},
       {"fork-storm", fork_storm},
   };
+  if (count > 2) children = std::atoi(arguments[2]);
   const auto mode = modes.find(count > 1 ? arguments[1] : "");
   return mode == modes.end() ? 2 : mode->second();
 }

@@ -1,10 +1,12 @@
 // How a program with threads ends, and what becomes of them in a forked child.
 
 #include <csignal>
+#include <string>
 
 #include <gtest/gtest.h>
 
 #include "support/program.hpp"
+#include "support/stress.hpp"
 
 namespace weft::test {
 namespace {
@@ -78,7 +80,8 @@ TEST(ThreadsAndFork, TheChildHasItsCallerAsMainThreadAndNoOther) {
 }
 
 TEST(ThreadsAndFork, MayHappenWhileThreadsComeAndGo) {
-  const ProgramResult result = run_program("threads_at_end", {"fork-storm"});
+  // Under ThreadSanitizer each child takes a second to end.
+  const ProgramResult result = run_program("threads_at_end", {"fork-storm", std::to_string(rounds(50))});
   EXPECT_EQ(result.exit_code, 0) << result.output;
   EXPECT_EQ(result.output, "all children came to their end\n");
 }
