@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <stdexcept>
 
 #include <weft/base/error.hpp>
@@ -438,25 +439,29 @@ WEFT_QUEUE_TEST(TakesItemsThatCanOnlyBeMoved) {
   Kind::put(queue, 4);  // destroyed with the queue
 }
 
-/// Moving it throws, when told to.
+/// Moving it throws, in the context that has said so.
 struct Fragile {
-  inline static thread_local int moves_left = -1;
+  inline static std::atomic<std::uint64_t> where{0};
+  inline static std::atomic<int> moves_left{0};
   int value;
 
   explicit Fragile(int number) : value{number} {}
   Fragile(Fragile&& other) : value{other.value} {
-    if (moves_left >= 0 && moves_left-- == 0) throw std::runtime_error{"too fragile"};
+    if (where == detail::current_context_id() && moves_left-- == 0) throw std::runtime_error{"too fragile"};
     other.value = -1;
   }
   operator int() const { return value; }
 };
 
-/// The move after so many of the calling thread throws; nothing waits meanwhile.
+/// The move after so many of the calling context throws. Of one context at a time.
 struct FragileFor {
-  explicit FragileFor(int moves) { Fragile::moves_left = moves; }
+  explicit FragileFor(int moves) {
+    Fragile::moves_left = moves;
+    Fragile::where = detail::current_context_id();
+  }
   FragileFor(const FragileFor&) = delete;
   FragileFor& operator=(const FragileFor&) = delete;
-  ~FragileFor() { Fragile::moves_left = -1; }
+  ~FragileFor() { Fragile::where = 0; }
 };
 
 WEFT_QUEUE_TEST(AThrowingMoveIntoTheQueueChangesNothing) {
