@@ -32,11 +32,12 @@ set_source_files_properties("${PROJECT_SOURCE_DIR}/src/engine/scheduler.cpp" PRO
 
 # ThreadSanitizer sees the fibers of one worker as unordered threads; the few sources through which they take turns with
 # the worker's own data are not instrumented, and state the order between fibers by annotations (src/engine/worker.hpp).
+# scope.cpp: std::stop_callback relies on who runs on one OS thread being ordered, which fibers that take turns there are.
 # -O2: what they call from the standard library's headers must be inlined, not shared with instrumented callers.
 if(WEFT_SANITIZE STREQUAL "thread")
   target_compile_definitions(weft_objects PRIVATE WEFT_TSAN)
-  foreach(source worker scheduler stall)
-    set_property(SOURCE "${PROJECT_SOURCE_DIR}/src/engine/${source}.cpp" APPEND PROPERTY
+  foreach(source engine/worker engine/scheduler engine/stall sync/scope)
+    set_property(SOURCE "${PROJECT_SOURCE_DIR}/src/${source}.cpp" APPEND PROPERTY
       COMPILE_OPTIONS -fno-sanitize=thread -O2)
   endforeach()
 endif()

@@ -24,9 +24,10 @@ namespace {
 weft::Lock savings{"savings"};
 weft::Lock checking{"checking"};
 
-[[gnu::noinline]] void take_both(weft::Lock& first, weft::Lock& second) {
+[[gnu::noinline]] void take_both(weft::Lock& first, weft::Lock& second, weft::Event& began, weft::Event& other_began) {
   const std::lock_guard outer{first};
-  weft::sleep_for(50ms);
+  began.set();
+  other_began.wait();
   try {
     const std::lock_guard inner{second};
   } catch (const weft::DeadlockError& error) {
@@ -35,11 +36,13 @@ weft::Lock checking{"checking"};
 }
 
 void mixed() {
+  static weft::Event audit_began;
+  static weft::Event transfer_began;
   std::thread audit{[] {
     ::pthread_setname_np(::pthread_self(), "audit");
-    take_both(savings, checking);
+    take_both(savings, checking, audit_began, transfer_began);
   }};
-  auto transfer = weft::spawn({.name = "transfer"}, [] { take_both(checking, savings); });
+  auto transfer = weft::spawn({.name = "transfer"}, [] { take_both(checking, savings, transfer_began, audit_began); });
   transfer.join();
   audit.join();
 }
