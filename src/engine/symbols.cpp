@@ -28,7 +28,9 @@ bool is_of_a_library(const std::string& file, const std::string& own) {
 
 // Without arguments and, of a template, the type it returns, which a demangled name begins with.
 std::string_view bare_name(std::string_view function) {
-  function = function.substr(0, function.find('('));
+  constexpr std::string_view kAnonymous = "(anonymous namespace)";
+  const std::size_t behind = function.starts_with(kAnonymous) ? kAnonymous.size() : 0;
+  function = function.substr(0, function.find('(', behind));
   std::size_t begin = 0;
   int depth = 0;
   for (std::size_t i = 0; i < function.size(); ++i) {
