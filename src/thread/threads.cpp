@@ -203,11 +203,13 @@ void Threads::see_to_the_end() noexcept {
 // ---- fork ----------------------------------------------------------------------------------------------------------
 
 // The lock has been held since before the fork. The other threads have ended, as far as this process is concerned; what
-// they kept alive stays so, as they were in the middle of using it.
+// they kept alive stays so, as they were in the middle of using it; a list of them lets leak checkers see that.
 void Threads::after_fork_in_child() noexcept {
   ThreadState* self = gone ? nullptr : presence.state.get();
-  for (ThreadState* state = first_; state; state = state->next) {
-    if (state == self) continue;
+  if (self) strike(*self);
+  while (ThreadState* state = first_) {
+    strike(*state);
+    state->next = std::exchange(lost_, state);
     state->joiners_ = {};
     state->starter_ = nullptr;
     state->context_ = nullptr;
@@ -215,8 +217,6 @@ void Threads::after_fork_in_child() noexcept {
     state->object_ = nullptr;
     state->phase_.store(ThreadState::Phase::Ended, std::memory_order_relaxed);
   }
-  first_ = nullptr;
-  count_ = 0;
   main_.reset();
   // Not current_context(): the engine's own locks may still be held, and it might need one.
   const Context* context = current_context_slot();

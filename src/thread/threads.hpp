@@ -56,7 +56,8 @@ class Threads {
   [[nodiscard]] std::shared_ptr<ThreadState> add_foreign(std::uint64_t ident);
   void end(ThreadState& state) noexcept;
 
-  ThreadState* first_ = nullptr;  // this and the next five: guarded by lock
+  ThreadState* first_ = nullptr;  // this and the next six: guarded by lock
+  ThreadState* lost_ = nullptr;   // those that this process has not inherited from its parent; never looked at
   std::size_t count_ = 0;
   unsigned last_number_ = 0;
   unsigned last_foreign_ = 0;
