@@ -29,21 +29,23 @@ bool Event::wait_until(Deadline deadline) {
   Context& self = detail::current_context();
   Entry entry;
   if (!detail::arm(self, entry, detail::Interruptible::Yes)) detail::throw_interruption();
-  {
-    Guard guard{state_};
-    if (guard.value() & kSet) {
-      guard.release();
-      detail::disarm_granted(self);
-      return true;
-    }
-    waiters_.push_back(entry);
-    guard.set_value(guard.value() | kWaiters);
+  if (!enlist(entry)) {
+    detail::disarm_granted(self);
+    return true;
   }
   const detail::Outcome outcome = detail::park(self, {detail::WaitKind::Event, this, label_}, deadline);
   if (outcome == detail::kFired) return true;
   withdraw(entry);
   if (outcome == detail::kInterrupted) detail::throw_interruption();
   return false;
+}
+
+bool Event::enlist(Entry& entry) noexcept {
+  Guard guard{state_};
+  if (guard.value() & kSet) return false;
+  waiters_.push_back(entry);
+  guard.set_value(guard.value() | kWaiters);
+  return true;
 }
 
 void Event::withdraw(Entry& entry) noexcept {
@@ -57,14 +59,6 @@ bool Event::SetWay::try_now() {
   // Whoever sets it may still be inside; the bit is free once he is not.
   const Guard guard{event_.state_};
   return (guard.value() & kSet) != 0;
-}
-
-bool Event::SetWay::enlist() noexcept {
-  Guard guard{event_.state_};
-  if (guard.value() & kSet) return false;
-  event_.waiters_.push_back(entry);
-  guard.set_value(guard.value() | kWaiters);
-  return true;
 }
 
 }  // namespace weft

@@ -3,7 +3,6 @@
 #include <cxxabi.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "engine/immortal.hpp"
+#include "port/debug_info.hpp"
 #include "thread/thread_state.hpp"
 
 namespace weft {
@@ -23,22 +23,15 @@ std::shared_ptr<ExceptHook>& hook_slot() noexcept {
   return slot.value;
 }
 
-std::string readable(const std::type_info& type) {
-  int status = 0;
-  char* demangled = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
-  const std::unique_ptr<char, void (*)(void*)> name{demangled, &std::free};
-  return name ? name.get() : type.name();
-}
-
 /// "std::runtime_error: no such thing".
 std::string describe(const std::exception_ptr& exception) {
   try {
     std::rethrow_exception(exception);
   } catch (const std::exception& error) {
-    return readable(typeid(error)) + ": " + error.what();
+    return port::demangled(typeid(error).name()) + ": " + error.what();
   } catch (...) {
     const std::type_info* type = abi::__cxa_current_exception_type();
-    return type ? "an exception of type " + readable(*type) : "an exception";
+    return type ? "an exception of type " + port::demangled(type->name()) : "an exception";
   }
 }
 

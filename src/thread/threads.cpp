@@ -74,8 +74,8 @@ std::size_t Threads::count() {
 // ---- who is who ----------------------------------------------------------------------------------------------------
 
 void Threads::know_main() {
-  // Not so when the library is loaded late, by another thread: then the main thread tells its number when it comes here
-  //                                                            itself.
+  // Not so when the library is loaded late, by another thread: then the main thread tells its number when it comes
+  // here itself.
   if (!on_main_thread()) return;
   main_ident_ = current_context_id();
   become(main());

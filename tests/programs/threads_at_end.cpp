@@ -17,6 +17,8 @@
 
 #include <weft/weft.hpp>
 
+#include "require.hpp"
+
 using namespace std::chrono_literals;
 
 bool forked = false;
@@ -25,14 +27,6 @@ bool forked = false;
 extern "C" int __lsan_is_turned_off() { return forked ? 1 : 0; }
 
 namespace {
-
-#define REQUIRE(condition)                                                   \
-  do {                                                                       \
-    if (!(condition)) {                                                      \
-      std::fprintf(stderr, "line %d: %s is not so\n", __LINE__, #condition); \
-      ::_exit(1);                                                            \
-    }                                                                        \
-  } while (false)
 
 void say(const char* text) {
   std::puts(text);

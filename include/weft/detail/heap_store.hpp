@@ -9,41 +9,41 @@
 
 namespace weft::detail {
 
+template <class Priority, class Item>
+struct HeapSource {
+  const Priority* priority;
+  Item* item;
+};
+
+template <class Priority, class Item>
+struct HeapNode {
+  HeapNode(HeapSource<Priority, Item> source, std::uint64_t its_number)
+      : priority{std::in_place, *source.priority}, item{std::in_place, std::move(*source.item)}, number{its_number} {}
+  Slot<Priority> priority;
+  Slot<Item> item;
+  std::uint64_t number;  // of its coming
+};
+
 /// Smallest priority first, equal ones in the order of their coming. What a store is: see ring_store.hpp.
 ///
 /// A binary heap that may be compared by code that throws: what has to move is found out first, by comparing only, then
 /// it moves, which cannot fail. `Entry` is an aggregate of a priority and an item, in this order.
 template <class Entry, class Compare>
-class HeapStore {
+class HeapStore : public DenseStore<HeapNode<decltype(Entry::priority), decltype(Entry::item)>> {
   using Priority = decltype(Entry::priority);
   using Item = decltype(Entry::item);
+  using Node = HeapNode<Priority, Item>;
+  using Base = DenseStore<Node>;
+  using Base::memory_;
+  using Base::size_;
 
  public:
   using Value = Entry;
-  struct Source {
-    const Priority* priority;
-    Item* item;
-  };
-
- private:
-  struct Node {
-    Node(Source source, std::uint64_t its_number)
-        : priority{std::in_place, *source.priority}, item{std::in_place, std::move(*source.item)}, number{its_number} {}
-    Slot<Priority> priority;
-    Slot<Item> item;
-    std::uint64_t number;  // of its coming
-  };
-
- public:
-  using Memory = SlotMemory<Node>;
-  static constexpr bool kTwoSided = false;
-  struct Tail {};
-  struct Head {};
+  using Source = HeapSource<Priority, Item>;
+  using typename Base::Head;
+  using typename Base::Tail;
 
   explicit HeapStore(Compare less = {}) : less_{std::move(less)} {}
-
-  [[nodiscard]] std::size_t capacity() const noexcept { return memory_.capacity(); }
-  [[nodiscard]] std::size_t grown(std::size_t bound) const noexcept { return memory_.grown(bound); }
 
   void push(Tail, Source source) {
     // The youngest: it passes only those that are greater.
@@ -74,19 +74,7 @@ class HeapStore {
     target.emplace(*source.priority, std::move(*source.item));
   }
 
-  void adopt(Memory& memory, Head, Tail, std::size_t) noexcept {
-    if (memory.capacity() <= capacity()) return;
-    for (std::size_t i = 0; i < size_; ++i) memory_.relocate(i, memory.at(i));
-    std::swap(memory_, memory);
-  }
   [[nodiscard]] HeapStore fresh() const { return HeapStore{less_}; }
-  void swap(HeapStore& other) noexcept {
-    std::swap(memory_, other.memory_);
-    std::swap(size_, other.size_);
-  }
-  void clear(Head, std::size_t) noexcept {
-    while (size_ != 0) memory_.destroy(--size_);
-  }
 
  private:
   /// A way down from the root: bit `level` tells left from right.
@@ -121,8 +109,6 @@ class HeapStore {
     }
   }
 
-  Memory memory_;
-  std::size_t size_ = 0;
   std::uint64_t next_number_ = 0;
   [[no_unique_address]] Compare less_;
 };

@@ -30,77 +30,78 @@ struct Callables {
   }
 };
 
+/// What getting and putting have in common: the queue may be shut down before, or while, the case waits.
 template <class Store, class Callables>
-class QueueGetCase final : public Selectable {
+class QueueCase : public Selectable {
+ protected:
   using Core = QueueCore<Store>;
   using Result = typename Core::Result;
 
- public:
-  QueueGetCase(Callables callables, Core& queue) : callables_(std::move(callables)), queue_{queue} {}
+  QueueCase(Callables callables, Core& queue) : callables_(std::move(callables)), queue_{queue} {}
 
-  bool try_now() override {
-    item_.reset();
-    const Result result = queue_.try_get(item_);
-    ended_ = result == Result::ShutDown;
-    return result != Result::NotNow;
-  }
-  bool enlist() noexcept override {
-    waiting_ = {{}, &item_, false};
-    return queue_.enlist_getter(entry, waiting_);
-  }
-  void withdraw() noexcept override { queue_.withdraw_getter(entry); }
-  bool accept(Outcome how) noexcept override {
+  bool accept(Outcome how) noexcept final {
     ended_ = how == Core::kRefused;
     return ended_ || waiting_.moved;
   }
-  void run() override {
-    if (ended_) return callables_.end("select to get from");
-    callables_.callable(std::move(*item_));
+  /// Whether an attempt has decided the case.
+  [[nodiscard]] bool is_decided(Result result) noexcept {
+    ended_ = result == Result::ShutDown;
+    return result != Result::NotNow;
   }
 
- private:
   Callables callables_;
   Core& queue_;
-  std::optional<typename Store::Value> item_;
   typename Core::Waiting waiting_;
   bool ended_ = false;
 };
 
-/// Offer: holds what is to be put, or refers to it; source() is what the store takes.
-template <class Store, class Offer, class Callables>
-class QueuePutCase final : public Selectable {
-  using Core = QueueCore<Store>;
-  using Result = typename Core::Result;
+template <class Store, class Callables>
+class QueueGetCase final : public QueueCase<Store, Callables> {
+  using Base = QueueCase<Store, Callables>;
 
  public:
-  QueuePutCase(Callables callables, Core& queue, Offer offer)
-      : callables_(std::move(callables)), queue_{queue}, offer_(std::move(offer)) {}
+  QueueGetCase(Callables callables, QueueCore<Store>& queue) : Base{std::move(callables), queue} {}
 
   bool try_now() override {
-    const Result result = queue_.try_put(offer_.source());
-    ended_ = result == Result::ShutDown;
-    return result != Result::NotNow;
+    item_.reset();
+    return this->is_decided(this->queue_.try_get(item_));
   }
   bool enlist() noexcept override {
-    waiting_ = {offer_.source(), nullptr, false};
-    return queue_.enlist_putter(entry, waiting_);
+    this->waiting_ = {{}, &item_, false};
+    return this->queue_.enlist_getter(this->entry, this->waiting_);
   }
-  void withdraw() noexcept override { queue_.withdraw_putter(entry); }
-  bool accept(Outcome how) noexcept override {
-    ended_ = how == Core::kRefused;
-    return ended_ || waiting_.moved;
-  }
+  void withdraw() noexcept override { this->queue_.withdraw_getter(this->entry); }
   void run() override {
-    if (ended_) return callables_.end("select to put into");
-    callables_.callable();
+    if (this->ended_) return this->callables_.end("select to get from");
+    this->callables_.callable(std::move(*item_));
   }
 
  private:
-  Callables callables_;
-  Core& queue_;
+  std::optional<typename Store::Value> item_;
+};
+
+/// Offer: holds what is to be put, or refers to it; source() is what the store takes.
+template <class Store, class Offer, class Callables>
+class QueuePutCase final : public QueueCase<Store, Callables> {
+  using Base = QueueCase<Store, Callables>;
+
+ public:
+  QueuePutCase(Callables callables, QueueCore<Store>& queue, Offer offer)
+      : Base{std::move(callables), queue}, offer_(std::move(offer)) {}
+
+  bool try_now() override { return this->is_decided(this->queue_.try_put(offer_.source())); }
+  bool enlist() noexcept override {
+    this->waiting_ = {offer_.source(), nullptr, false};
+    return this->queue_.enlist_putter(this->entry, this->waiting_);
+  }
+  void withdraw() noexcept override { this->queue_.withdraw_putter(this->entry); }
+  void run() override {
+    if (this->ended_) return this->callables_.end("select to put into");
+    this->callables_.callable();
+  }
+
+ private:
   Offer offer_;
-  typename Core::Waiting waiting_;
-  bool ended_ = false;
 };
 
 /// An item that was copied or converted; below, one that the caller moves in, which stays with him until it is put,

@@ -50,6 +50,13 @@ class Selectable {
   Deadline deadline;
   int fd = -1;
   short events = 0;
+
+ protected:
+  /// What run() of a SelectCase does; hidden by ways that have something to hand over, or to note.
+  template <class F>
+  void finish(F& callable) {
+    callable();
+  }
 };
 
 /// A case with a callable, which `Way` is told to call by finish(callable).

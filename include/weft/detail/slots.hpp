@@ -80,4 +80,33 @@ class SlotMemory {
   std::size_t capacity_ = 0;
 };
 
+/// What stores have in common that keep their items at the beginning of their memory: see ring_store.hpp.
+template <class S>
+class DenseStore {
+ public:
+  using Memory = SlotMemory<S>;
+  static constexpr bool kTwoSided = false;
+  struct Tail {};
+  struct Head {};
+
+  [[nodiscard]] std::size_t capacity() const noexcept { return memory_.capacity(); }
+  [[nodiscard]] std::size_t grown(std::size_t bound) const noexcept { return memory_.grown(bound); }
+  void adopt(Memory& memory, Head, Tail, std::size_t) noexcept {
+    if (memory.capacity() <= capacity()) return;
+    for (std::size_t i = 0; i < size_; ++i) memory_.relocate(i, memory.at(i));
+    std::swap(memory_, memory);
+  }
+  void swap(DenseStore& other) noexcept {
+    std::swap(memory_, other.memory_);
+    std::swap(size_, other.size_);
+  }
+  void clear(Head, std::size_t) noexcept {
+    while (size_ != 0) memory_.destroy(--size_);
+  }
+
+ protected:
+  Memory memory_;
+  std::size_t size_ = 0;
+};
+
 }  // namespace weft::detail

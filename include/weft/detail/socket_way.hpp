@@ -22,12 +22,6 @@ class SocketWay : public Selectable {
   void withdraw() noexcept override;
   bool accept(Outcome how) noexcept override;
 
- protected:
-  template <class F>
-  void finish(F& callable) {
-    callable();
-  }
-
  private:
   [[nodiscard]] bool poll_once() noexcept;
 

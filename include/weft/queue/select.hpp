@@ -19,23 +19,11 @@ class TimeWay : public Selectable {
     role = Role::Deadline;
     deadline = point;
   }
-
- protected:
-  template <class F>
-  void finish(F& callable) {
-    callable();
-  }
 };
 
 class OtherwiseWay : public Selectable {
  public:
   OtherwiseWay() { role = Role::Otherwise; }
-
- protected:
-  template <class F>
-  void finish(F& callable) {
-    callable();
-  }
 };
 
 }  // namespace detail

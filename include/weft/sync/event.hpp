@@ -56,14 +56,8 @@ class Event {
    public:
     explicit SetWay(Event& event) : event_{event} {}
     bool try_now() override;
-    bool enlist() noexcept override;
+    bool enlist() noexcept override { return event_.enlist(entry); }
     void withdraw() noexcept override { event_.withdraw(entry); }
-
-   protected:
-    template <class F>
-    void finish(F& callable) {
-      callable();
-    }
 
    private:
     Event& event_;
@@ -72,6 +66,8 @@ class Event {
   static constexpr std::uint32_t kList = 1, kSet = 2, kWaiters = 4;
   using Guard = detail::ListGuard<std::uint32_t, kList>;
 
+  /// False: it is set.
+  [[nodiscard]] bool enlist(detail::Entry& entry) noexcept;
   void withdraw(detail::Entry& entry) noexcept;
 
   std::atomic<std::uint32_t> state_{0};

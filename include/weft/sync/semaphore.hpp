@@ -81,12 +81,6 @@ class Semaphore {
     bool enlist() noexcept override;
     void withdraw() noexcept override { semaphore_.withdraw(entry); }
 
-   protected:
-    template <class F>
-    void finish(F& callable) {
-      callable();
-    }
-
    private:
     Semaphore& semaphore_;
   };
