@@ -20,10 +20,12 @@ constexpr std::size_t kMostListed = 32;
 constexpr std::size_t kNobody = SIZE_MAX;
 
 /// For each wait the waits of its holders; empty where one of them does not wait.
-std::vector<std::vector<std::size_t>> edges_among(const std::vector<SeenWait>& waits) {
+using Edges = std::vector<std::vector<std::size_t>>;
+
+Edges edges_among(const std::vector<SeenWait>& waits) {
   std::unordered_map<std::uint64_t, std::size_t> by_id;
   for (std::size_t i = 0; i < waits.size(); ++i) by_id.emplace(waits[i].id, i);
-  std::vector<std::vector<std::size_t>> edges(waits.size());
+  Edges edges(waits.size());
   for (std::size_t i = 0; i < waits.size(); ++i) {
     for (const std::uint64_t holder : waits[i].holders) {
       const auto found = by_id.find(holder);
@@ -38,8 +40,8 @@ std::vector<std::vector<std::size_t>> edges_among(const std::vector<SeenWait>& w
 }
 
 /// What remains when all are taken away, again and again, of whose holders one is not among the rest.
-std::vector<bool> stuck_ones(const std::vector<std::vector<std::size_t>>& edges) {
-  std::vector<std::vector<std::size_t>> waited_for_by(edges.size());
+std::vector<bool> stuck_ones(const Edges& edges) {
+  Edges waited_for_by(edges.size());
   std::vector<bool> stuck(edges.size(), true);
   std::vector<std::size_t> freed;
   for (std::size_t i = 0; i < edges.size(); ++i) {
@@ -62,8 +64,8 @@ std::vector<bool> stuck_ones(const std::vector<std::vector<std::size_t>>& edges)
 }
 
 /// Everything that the waits of a circle depend on.
-std::vector<SeenWait> foundation(const std::vector<std::size_t>& circle, const std::vector<SeenWait>& waits) {
-  const auto edges = edges_among(waits);
+std::vector<SeenWait> foundation(const std::vector<std::size_t>& circle, const std::vector<SeenWait>& waits,
+                                 const Edges& edges) {
   std::vector<bool> reached(waits.size(), false);
   std::vector<std::size_t> open = circle;
   std::vector<SeenWait> all;
@@ -101,11 +103,11 @@ std::string names_of_holders(const SeenWait& seen, const std::unordered_map<std:
   return text;
 }
 
-std::string line(const WaitStory& story, const std::string& holders, std::int64_t now) {
+std::string line(const WaitStory& story, const std::string& holders, std::int64_t now, const CallPlaces& places) {
   std::string text = "\n  " + story.who + "  waits " + seconds(now - story.since) + " for ";
   text += story.object;
   if (story.kind == WaitKind::Join) text += ' ' + holders;
-  if (const std::string place = place_of_call(story.callers); !place.empty()) text += "  at " + place;
+  if (const std::string place = places.of(story.callers); !place.empty()) text += "  at " + place;
   if (!holders.empty() && story.kind != WaitKind::Join) text += ", held by " + holders;
   return text;
 }
@@ -114,16 +116,16 @@ std::string headline(std::size_t contexts) {
   return contexts == 1 ? "a context waits for itself" : std::to_string(contexts) + " contexts wait for each other";
 }
 
-std::string describe(const std::vector<SeenWait>& circle, std::int64_t now) {
+WaitReport describe(const std::vector<SeenWait>& circle, std::int64_t now, WaitReport::Signature signature) {
   std::vector<WaitStory> stories;
   std::unordered_map<std::uint64_t, std::string> names;
   for (const SeenWait& seen : circle) {
     stories.push_back(tell(seen));
     names.emplace(seen.id, stories.back().who);
   }
-  std::string text = headline(circle.size());
-  for (std::size_t i = 0; i < circle.size(); ++i) text += line(stories[i], names_of_holders(circle[i], names), now);
-  return text;
+  WaitReport report{headline(circle.size()), now, signature};
+  for (std::size_t i = 0; i < circle.size(); ++i) report.add(std::move(stories[i]), names_of_holders(circle[i], names));
+  return report;
 }
 
 bool blocked_before(const SeenWait& a, const SeenWait& b) {
@@ -137,14 +139,11 @@ const SeenWait& victim_of(const std::vector<SeenWait>& circle) {
   });
 }
 
-}  // namespace
-
-std::vector<std::vector<std::size_t>> find_circles(const std::vector<SeenWait>& waits) {
-  const auto edges = edges_among(waits);
+std::vector<std::vector<std::size_t>> circles_in(const Edges& edges) {
   const std::vector<bool> stuck = stuck_ones(edges);
-  std::vector<std::size_t> visited_from(waits.size(), kNobody);
+  std::vector<std::size_t> visited_from(edges.size(), kNobody);
   std::vector<std::vector<std::size_t>> circles;
-  for (std::size_t start = 0; start < waits.size(); ++start) {
+  for (std::size_t start = 0; start < edges.size(); ++start) {
     std::size_t at = start;
     while (stuck[at] && visited_from[at] == kNobody) {
       visited_from[at] = start;
@@ -158,7 +157,20 @@ std::vector<std::vector<std::size_t>> find_circles(const std::vector<SeenWait>& 
   return circles;
 }
 
-const DeadlockWatch::Reported* DeadlockWatch::reported(Signature signature) const {
+}  // namespace
+
+std::vector<std::vector<std::size_t>> find_circles(const std::vector<SeenWait>& waits) {
+  return circles_in(edges_among(waits));
+}
+
+std::string WaitReport::text() const {
+  std::string text = headline_;
+  const CallPlaces places;
+  for (const Line& one : lines_) text += line(one.story, one.holders, now_, places);
+  return text + ending_;
+}
+
+const DeadlockWatch::Reported* DeadlockWatch::reported(WaitReport::Signature signature) const {
   const auto found = std::find_if(reported_.begin(), reported_.end(),
                                   [&](const Reported& one) { return one.signature == signature; });
   return found == reported_.end() ? nullptr : &*found;
@@ -166,53 +178,60 @@ const DeadlockWatch::Reported* DeadlockWatch::reported(Signature signature) cons
 
 bool DeadlockWatch::has_seen_waits_before(std::int64_t moment) const noexcept { return looked_at_ >= moment; }
 
-std::vector<std::string> DeadlockWatch::look(const std::vector<Scheduler*>& schedulers, std::int64_t now) {
+void DeadlockWatch::remember(WaitReport::Signature signature, std::string text) {
+  reported_.push_back({signature, std::move(text)});
+  next_look_ = 0;
+}
+
+std::vector<WaitReport> DeadlockWatch::look(const std::vector<Scheduler*>& schedulers, std::int64_t now) {
   if (now < next_look_) return {};
   looked_at_ = now - kGrace;
   const std::int64_t begin = port::thread_cpu_nanoseconds();
   const std::vector<SeenWait> waits = held_up(schedulers, looked_at_);
   const std::int64_t took = port::thread_cpu_nanoseconds() - begin;
   next_look_ = now + std::max(kLookEvery, took * kShareOfTime);
-  std::vector<Reported> seen_now;
-  std::vector<std::string> fresh;
-  for (const auto& members : find_circles(waits)) {
-    if (!is_confirmed(foundation(members, waits))) continue;
+  std::vector<Reported> seen_again;
+  std::vector<WaitReport> fresh;
+  const Edges edges = edges_among(waits);
+  for (const auto& members : circles_in(edges)) {
+    if (!is_confirmed(foundation(members, waits, edges))) continue;
     std::vector<SeenWait> circle;
     for (const std::size_t member : members) circle.push_back(waits[member]);
     const SeenWait& victim = victim_of(circle);
-    const Signature signature{victim.id, victim.epoch};
+    const WaitReport::Signature signature{victim.id, victim.epoch};
     if (const Reported* known = reported(signature)) {
       if (deadlock_policy() == DeadlockPolicy::Throw && victim.can_throw) {
         (void)interrupt_for_deadlock(*victim.context, victim.id, victim.epoch, known->text);
       }
-      seen_now.push_back(*known);
+      seen_again.push_back(*known);
     } else {
-      seen_now.push_back({signature, describe(circle, now)});
-      fresh.push_back(seen_now.back().text);
+      fresh.push_back(describe(circle, now, signature));
     }
   }
-  reported_ = std::move(seen_now);
-  if (!fresh.empty()) next_look_ = 0;  // to resolve them, once the hook has been told
+  reported_ = std::move(seen_again);
   return fresh;
 }
 
-std::string DeadlockWatch::look_for_standstill(const std::vector<Scheduler*>& schedulers, std::int64_t now) {
+std::optional<WaitReport> DeadlockWatch::look_for_standstill(const std::vector<Scheduler*>& schedulers, std::int64_t now) {
   const std::int64_t after = standstill_reported_after();
-  if (after == 0) return {};
+  if (after == 0) return std::nullopt;
   const Standstill standstill = detail::look_for_standstill(schedulers);
   if (!standstill.complete || standstill.blocked == 0 || standstill.fingerprint != fingerprint_) {
     fingerprint_ = standstill.complete ? standstill.fingerprint : 0;
     still_since_ = now;
     told_ = false;
-    return {};
+    return std::nullopt;
   }
-  if (told_ || now - still_since_ < after) return {};
+  if (told_ || now - still_since_ < after) return std::nullopt;
   told_ = true;
-  std::string text = "SUSPECTED deadlock: nothing has moved for " + seconds(now - still_since_) + ", and " +
-                     std::to_string(standstill.blocked) + " contexts wait";
-  for (const SeenWait& seen : all_blocked(schedulers, kMostListed)) text += line(tell(seen), {}, now);
-  if (standstill.blocked > kMostListed) text += "\n  and " + std::to_string(standstill.blocked - kMostListed) + " more";
-  return text;
+  WaitReport report{"SUSPECTED deadlock: nothing has moved for " + seconds(now - still_since_) + ", and " +
+                        std::to_string(standstill.blocked) + " contexts wait",
+                    now};
+  for (const SeenWait& seen : all_blocked(schedulers, kMostListed)) report.add(tell(seen), {});
+  if (standstill.blocked > kMostListed) {
+    report.set_ending("\n  and " + std::to_string(standstill.blocked - kMostListed) + " more");
+  }
+  return report;
 }
 
 }  // namespace weft::detail

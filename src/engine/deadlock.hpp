@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,36 @@ class Scheduler;
 /// those who must act to end its wait is stuck; circles are made of stuck ones.
 [[nodiscard]] std::vector<std::vector<std::size_t>> find_circles(const std::vector<SeenWait>& waits);
 
+/// What is known of contexts that wait, collected while they cannot leave their waits, so that the text can be made later.
+class WaitReport {
+ public:
+  using Signature = std::pair<std::uint64_t, std::uint64_t>;  ///< Id and epoch of the wait that closed the circle.
+
+  WaitReport(std::string headline, std::int64_t now, Signature signature = {})
+      : headline_{std::move(headline)}, now_{now}, signature_{signature} {}
+
+  /// `holders`: names, for the reader.
+  void add(WaitStory story, std::string holders) { lines_.push_back({std::move(story), std::move(holders)}); }
+  void set_ending(std::string ending) { ending_ = std::move(ending); }
+
+  [[nodiscard]] Signature signature() const noexcept { return signature_; }
+  /// Slow, and not under any lock of the engine's: it reads debug information, and asks the dynamic linker, whose lock another
+  /// thread may hold while it makes a runtime.
+  [[nodiscard]] std::string text() const;
+
+ private:
+  struct Line {
+    WaitStory story;
+    std::string holders;
+  };
+
+  std::string headline_;
+  std::vector<Line> lines_;
+  std::string ending_;
+  std::int64_t now_;
+  Signature signature_;
+};
+
 /// Finds deadlocks among the waits of all contexts. The monitor's; nothing here is thread-safe, but for what it reads.
 ///
 /// Soundness: a wait is looked at three times. The first look finds the circle; the second reads again who holds what, and the third
@@ -26,24 +57,25 @@ class Scheduler;
 /// somebody outside ends one of them by a kill.
 class DeadlockWatch {
  public:
-  /// Reports to be made, of deadlocks not seen before. Those that were reported at an earlier call are resolved: the one that blocked
-  /// last, of those that may throw, gets the report as its DeadlockError.
-  [[nodiscard]] std::vector<std::string> look(const std::vector<Scheduler*>& schedulers, std::int64_t now);
+  /// Reports to be made, of deadlocks that were not remember()ed. Those that were are resolved: the one that blocked last, of those
+  /// that may throw, gets the report as its DeadlockError.
+  [[nodiscard]] std::vector<WaitReport> look(const std::vector<Scheduler*>& schedulers, std::int64_t now);
+  /// It has been reported, in these words; the next look(), which is due at once, may resolve it.
+  void remember(WaitReport::Signature signature, std::string text);
 
   /// Whether it has looked at all waits that began before then.
   [[nodiscard]] bool has_seen_waits_before(std::int64_t moment) const noexcept;
 
   /// A report of what is blocked, once, when all has stood still for as long as was asked for.
-  [[nodiscard]] std::string look_for_standstill(const std::vector<Scheduler*>& schedulers, std::int64_t now);
+  [[nodiscard]] std::optional<WaitReport> look_for_standstill(const std::vector<Scheduler*>& schedulers, std::int64_t now);
 
  private:
-  using Signature = std::pair<std::uint64_t, std::uint64_t>;  // id and epoch of the wait that closed the circle
   struct Reported {
-    Signature signature;
+    WaitReport::Signature signature;
     std::string text;
   };
 
-  [[nodiscard]] const Reported* reported(Signature signature) const;
+  [[nodiscard]] const Reported* reported(WaitReport::Signature signature) const;
 
   std::vector<Reported> reported_;
   std::int64_t looked_at_ = 0;  // waits that began before then

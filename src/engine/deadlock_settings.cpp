@@ -10,7 +10,9 @@
 #include <utility>
 
 #include "engine/immortal.hpp"
+#include "engine/fork.hpp"
 #include "engine/monitor.hpp"
+#include "engine/spin_lock.hpp"
 
 namespace weft::detail {
 
@@ -42,6 +44,9 @@ class Hook {
     say(std::string{"weft: "} + kind + ": " + report + "\n");
   }
 
+  void lock_for_fork() noexcept { lock_.lock(); }
+  void unlock_after_fork() noexcept { lock_.unlock(); }
+
  private:
   static void say(const std::string& text) noexcept {
     [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
@@ -52,7 +57,7 @@ class Hook {
     return hook_;
   }
 
-  std::mutex lock_;
+  SpinLock lock_;
   std::shared_ptr<ReportHook> hook_;  // guarded by lock_
 };
 
@@ -81,5 +86,15 @@ void report_deadlock(const std::string& report) noexcept {
   if (deadlock_policy() == DeadlockPolicy::Abort) std::abort();
 }
 void report_standstill(const std::string& report) noexcept { standstill_hook.value("standstill", report); }
+
+void lock_hooks_for_fork() noexcept {
+  deadlock_hook.value.lock_for_fork();
+  standstill_hook.value.lock_for_fork();
+}
+
+void unlock_hooks_after_fork() noexcept {
+  standstill_hook.value.unlock_after_fork();
+  deadlock_hook.value.unlock_after_fork();
+}
 
 }  // namespace weft::detail

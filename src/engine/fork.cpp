@@ -24,9 +24,11 @@ void before_fork() {
   lock_threads_for_fork();
   lock_task_memory_for_fork();
   lock_locals_for_fork();
+  lock_hooks_for_fork();
 }
 
 void unlock_all(bool child) {
+  unlock_hooks_after_fork();
   unlock_locals_after_fork();
   unlock_task_memory_after_fork();
   unlock_threads_after_fork();

@@ -8,5 +8,7 @@ bool prepare_for_fork() noexcept;
 
 void lock_task_memory_for_fork() noexcept;
 void unlock_task_memory_after_fork() noexcept;
+void lock_hooks_for_fork() noexcept;
+void unlock_hooks_after_fork() noexcept;
 
 }  // namespace weft::detail

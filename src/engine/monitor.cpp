@@ -64,17 +64,22 @@ Activity watch_all() {
 void look_for_deadlocks() {
   Monitor& m = monitor();
   for (;;) {
-    std::vector<std::string> reports;
-    std::string standstill;
+    std::vector<WaitReport> reports;
+    std::optional<WaitReport> standstill;
     {
       const std::lock_guard guard{m.lock};
       const std::int64_t now = Deadline::now_nanoseconds();
       reports = m.deadlocks.look(m.schedulers, now);
       if (reports.empty()) standstill = m.deadlocks.look_for_standstill(m.schedulers, now);
     }
-    for (const std::string& text : reports) report_deadlock(text);
-    if (!standstill.empty()) report_standstill(standstill);
+    if (standstill) report_standstill(standstill->text());
     if (reports.empty()) return;
+    for (const WaitReport& report : reports) {
+      std::string text = report.text();
+      report_deadlock(text);
+      const std::lock_guard guard{m.lock};
+      m.deadlocks.remember(report.signature(), std::move(text));
+    }
   }
 }
 

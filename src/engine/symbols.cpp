@@ -6,8 +6,6 @@
 #include <cstring>
 #include <string_view>
 
-#include "port/debug_info.hpp"
-
 namespace weft::detail {
 
 namespace {
@@ -16,7 +14,7 @@ std::string_view base_name(std::string_view path) { return path.substr(path.rfin
 
 // Where weft's own sources were when it was built, as its debug information has it: of a function that is here.
 std::string own_sources(const port::DebugInfo& debug_info) {
-  const auto lines = debug_info.lines_of(reinterpret_cast<std::uintptr_t>(&place_of_call));
+  const auto lines = debug_info.lines_of(reinterpret_cast<std::uintptr_t>(&symbol));
   if (lines.empty()) return "?";
   return lines.front().file.substr(0, lines.front().file.rfind("engine/"));
 }
@@ -61,16 +59,16 @@ std::string module_and_offset(std::uintptr_t address) {
 
 }  // namespace
 
-std::string place_of_call(const std::vector<std::uintptr_t>& callers) {
-  const port::DebugInfo debug_info;
-  const std::string own = own_sources(debug_info);
+CallPlaces::CallPlaces() : own_sources_{own_sources(debug_info_)} {}
+
+std::string CallPlaces::of(const std::vector<std::uintptr_t>& callers) const {
   for (const std::uintptr_t caller : callers) {
-    for (const port::SourceLine& line : debug_info.lines_of(caller - 1)) {
-      if (!is_of_a_library(line.file, own)) return std::string{base_name(line.file)} + ':' + std::to_string(line.line);
+    for (const port::SourceLine& line : debug_info_.lines_of(caller - 1)) {
+      if (!is_of_a_library(line.file, own_sources_)) return std::string{base_name(line.file)} + ':' + std::to_string(line.line);
     }
   }
   for (const std::uintptr_t caller : callers) {
-    const std::string function = debug_info.function_of(caller - 1);
+    const std::string function = debug_info_.function_of(caller - 1);
     if (!is_of_a_library_function(function)) return function;
   }
   return callers.empty() ? std::string{} : module_and_offset(callers.back());

@@ -14,17 +14,11 @@
 
 #include <weft/weft.hpp>
 
+#include "require.hpp"
+
 using namespace std::chrono_literals;
 
 namespace {
-
-#define REQUIRE(condition)                                                      \
-  do {                                                                          \
-    if (!(condition)) {                                                         \
-      std::fprintf(stderr, "line %d: %s is not so\n", __LINE__, #condition);    \
-      ::_exit(1);                                                               \
-    }                                                                           \
-  } while (false)
 
 weft::Lock held_by_caller{"held by the caller"};
 weft::Lock contended;
@@ -43,6 +37,7 @@ void keep_busy() {
     weft::sleep_for(20us);
     child.join();
     ++*own;
+    weft::set_deadlock_hook({});
     if (weft::in_fiber()) weft::blocking([] {});
   }
 }
@@ -60,6 +55,7 @@ void live_as_child(std::uint64_t id) {
   bool ran = false;
   begun.call([&] { ran = true; });
   REQUIRE(ran && begun.done());
+  weft::set_deadlock_hook({});
   REQUIRE(!never.wait_for(1ms));
   weft::sleep_for(1ms);
   // A fresh engine.
