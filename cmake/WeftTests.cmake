@@ -1,6 +1,7 @@
 # tests/<folder>/*.cpp       one GoogleTest program a folder, build/<preset>/tests/<folder>_test. A folder with its own
 #                            main.cpp uses that, the others GoogleTest's.
 # tests/support/*.cpp        what tests share, linked to all of them, included as "support/x.hpp".
+# tests/support/always/*.cpp part of every one of them.
 # tests/programs/NAME.cpp    programs that tests start, build/<preset>/tests/programs/NAME.
 # tests/<folder>/*_test.sh   shell tests; they get WEFT_SOURCE_DIR and WEFT_BUILD_DIR, and exit with 77 to be skipped.
 #
@@ -46,6 +47,8 @@ std::string build_dir() { return "@PROJECT_BINARY_DIR@"; }
 
 file(GLOB weft_test_support_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/support/*.cpp")
 add_library(weft_test_support STATIC ${weft_test_support_sources} "${PROJECT_BINARY_DIR}/generated/test_paths.cpp")
+# Linked whole: nothing refers to it.
+target_sources(weft_test_support INTERFACE "${PROJECT_SOURCE_DIR}/tests/support/always/standstill.cpp")
 target_include_directories(weft_test_support PUBLIC "${PROJECT_SOURCE_DIR}/tests" "${PROJECT_SOURCE_DIR}/src")
 target_link_libraries(weft_test_support PUBLIC weft::weft GTest::gtest PRIVATE weft_warnings)
 

@@ -529,6 +529,81 @@ WEFT_QUEUE_TEST(AThrowingMoveToAWaitingGetterLeavesHimWaiting) {
   EXPECT_EQ(got, 3);
 }
 
+WEFT_QUEUE_TEST(AGetWhoseLastMoveThrowsLosesNothing) {
+  typename Kind::template Of<Fragile> queue;
+  for (int i = 0; i < 3; ++i) Kind::put(queue, 5);
+  for (std::size_t left = 3; left > 0; --left) {
+    {
+      const FragileFor none{0};
+      EXPECT_THROW((void)queue.get(), std::runtime_error);
+    }
+    EXPECT_EQ(queue.qsize(), left);
+    auto item = queue.get();
+    EXPECT_EQ(Kind::item(item), 5);
+  }
+}
+
+WEFT_QUEUE_TEST(AWaitingGetWhoseLastMoveThrowsLeavesTheItemToTheNext) {
+  typename Kind::template Of<Fragile> queue;
+  std::atomic<int> got{0};
+  std::atomic<bool> threw{false};
+  std::vector<Runner> getters;
+  getters.push_back(world.spawn([&] {
+    const FragileFor none{0};
+    try {
+      (void)queue.get();
+    } catch (const std::runtime_error&) {
+      threw = true;
+    }
+  }));
+  ASSERT_TRUE(getters[0].soon_waits_in(WaitKind::Queue));
+  getters.push_back(world.spawn([&] {
+    auto item = queue.get();
+    got = Kind::item(item);
+  }));
+  ASSERT_TRUE(getters[1].soon_waits_in(WaitKind::Queue));
+  Kind::put(queue, 7);
+  join_all(getters);
+  EXPECT_TRUE(threw);
+  EXPECT_EQ(got, 7);
+  EXPECT_TRUE(queue.empty());
+}
+
+WEFT_QUEUE_TEST(WaitingGetsOfItemsWhoseMoveMayThrowEndWithTheQueue) {
+  typename Kind::template Of<Fragile> queue;
+  std::atomic<int> ended{0};
+  auto getters = world.spawn_many(3, [&](int) {
+    EXPECT_THROW((void)queue.get(), ShutDown);
+    ++ended;
+  });
+  ASSERT_TRUE(soon_all_wait_in(getters, WaitKind::Queue));
+  queue.shutdown();
+  join_all(getters);
+  EXPECT_EQ(ended, 3);
+}
+
+WEFT_QUEUE_TEST(ItemsWhoseMoveMayThrowAllArriveThroughGet) {
+  constexpr int kItems = 300, kEach = 2;
+  typename Kind::template Of<Fragile> queue{3};
+  std::atomic<int> sum{0};
+  auto getters = world.spawn_many(kEach, [&](int) {
+    try {
+      for (;;) {
+        auto item = queue.get();
+        sum += Kind::item(item);
+      }
+    } catch (const ShutDown&) {
+    }
+  });
+  auto putters = world.spawn_many(kEach, [&](int) {
+    for (int i = 1; i <= kItems; ++i) Kind::put(queue, i);
+  });
+  join_all(putters);
+  queue.shutdown();
+  join_all(getters);
+  EXPECT_EQ(sum, kEach * kItems * (kItems + 1) / 2);
+}
+
 // A get whose room is refused by one putter's item must serve the next one.
 WEFT_QUEUE_TEST(APutterWhoseItemThrowsDoesNotHoldUpTheNext) {
   typename Kind::template Of<Fragile> queue{1};

@@ -179,5 +179,33 @@ TEST_P(SimpleQueueConformance, AThrowingMoveLeavesTheItemWithThePutter) {
   });
 }
 
+TEST_P(SimpleQueueConformance, AThrowingMoveOutOfTheQueueLeavesTheItemFirst) {
+  in_world([](World&) {
+    struct Fragile {
+      int* whole;
+      int number;
+      Fragile(int* moves_before_it_breaks, int its_number) : whole{moves_before_it_breaks}, number{its_number} {}
+      Fragile(Fragile&& other) : whole{other.whole}, number{other.number} {
+        if ((*whole)-- == 0) throw std::runtime_error{"too fragile"};
+      }
+    };
+    int plenty = 1000, once = 2;  // the argument, and into the queue
+    SimpleQueue<Fragile> queue;
+    Fragile first{&once, 1};
+    queue.put(Fragile{&plenty, 0});
+    (void)queue.get();
+    queue.put(std::move(first));
+    queue.put(Fragile{&plenty, 2});
+    EXPECT_THROW((void)queue.get(), std::runtime_error);
+    EXPECT_EQ(queue.qsize(), 2U);
+    once = 0;
+    EXPECT_THROW((void)queue.try_get(), std::runtime_error);
+    EXPECT_EQ(queue.qsize(), 2U);
+    once = 1000;
+    EXPECT_EQ(queue.get().number, 1);
+    EXPECT_EQ(queue.get().number, 2);
+  });
+}
+
 }  // namespace
 }  // namespace weft::test

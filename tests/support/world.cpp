@@ -3,6 +3,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ostream>
+#include <thread>
+
+#include "support/standstill.hpp"
 
 namespace weft::test {
 
@@ -10,6 +13,15 @@ namespace {
 
 // Frames grow under the sanitizers, and GoogleTest prints from wherever an expectation fails.
 constexpr std::size_t kStackBytes = 1024 * 1024;
+
+/// If everything stands still, apart from this very wait for it, what all wait for is worth a moment more.
+[[noreturn]] void tell_standstill_and_abort() {
+  std::thread{[] {
+    std::this_thread::sleep_for(kStandstillTold + std::chrono::seconds{5});
+    std::abort();
+  }}.detach();
+  for (Event never;;) never.wait();
+}
 
 }  // namespace
 
@@ -54,7 +66,7 @@ Ending Runner::join() {
     std::fprintf(stderr, "%s.%s: a context did not end within %d s (it waits in %d)\n",
                  test ? test->test_suite_name() : "", test ? test->name() : "", static_cast<int>(kPatience.count()),
                  static_cast<int>(waits_in()));
-    std::abort();
+    tell_standstill_and_abort();
   }
   if (thread_.joinable()) thread_.join();
   if (fiber_.valid()) {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include <weft/base/deadline.hpp>
@@ -22,9 +23,13 @@ class AnyQueue {
 
   /// Waits for an item. Throws: ShutDown when none will come.
   Value get() {
-    std::optional<Value> item = core_.get(Deadline::never(), MayWait::Yes);
-    if (!item) throw_queue_shut_down("get from");
-    return std::move(*item);
+    if constexpr (std::is_nothrow_move_constructible_v<Value>) {
+      std::optional<Value> item = core_.get(Deadline::never(), MayWait::Yes);
+      if (!item) throw_queue_shut_down("get from");
+      return std::move(*item);
+    } else {
+      return core_.take();
+    }
   }
   /// Nothing: no item, now or in time, or none will come.
   [[nodiscard]] std::optional<Value> try_get() { return core_.get(Deadline::already(), MayWait::No); }

@@ -59,15 +59,13 @@ class HeapStore : public DenseStore<HeapNode<decltype(Entry::priority), decltype
   void pop_into(Head, std::optional<Entry>& target) {
     const Path path = path_of_last();
     target.emplace(priority_at(0), std::move(memory_[0].item.item()));  // in this order: the item's move comes last
-    memory_.destroy(0);
-    --size_;
-    std::size_t hole = 0;
-    for (unsigned level = 0; level < path.length; ++level) {
-      const std::size_t child = child_on(path, level, hole);
-      memory_.relocate(child, memory_.at(hole));
-      hole = child;
-    }
-    if (hole != size_) memory_.relocate(size_, memory_.at(hole));
+    drop_first(path);
+  }
+  [[nodiscard]] Entry pop(Head) {
+    const Path path = path_of_last();
+    Entry entry{priority_at(0), std::move(memory_[0].item.item())};
+    drop_first(path);
+    return entry;
   }
 
   static void hand_over(Source source, std::optional<Entry>& target) {
@@ -107,6 +105,18 @@ class HeapStore : public DenseStore<HeapNode<decltype(Entry::priority), decltype
       path.turns |= std::uint64_t{right} << path.length;
       at = child;
     }
+  }
+
+  void drop_first(Path path) noexcept {
+    memory_.destroy(0);
+    --size_;
+    std::size_t hole = 0;
+    for (unsigned level = 0; level < path.length; ++level) {
+      const std::size_t child = child_on(path, level, hole);
+      memory_.relocate(child, memory_.at(hole));
+      hole = child;
+    }
+    if (hole != size_) memory_.relocate(size_, memory_.at(hole));
   }
 
   std::uint64_t next_number_ = 0;

@@ -34,6 +34,11 @@ class LinkedStore {
     (last_ ? last_->next : first_) = node;
     last_ = node;
   }
+  void push_front(Source node) noexcept {
+    node->next = first_;
+    first_ = node;
+    if (!last_) last_ = node;
+  }
   void pop_into(Head, std::optional<Value>& target) noexcept { target.emplace(pop()); }
   static void hand_over(Source node, std::optional<Value>& target) noexcept { target.emplace(node); }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include <weft/base/deadline.hpp>
@@ -38,6 +39,10 @@ namespace weft::detail {
 ///   - a put that finds a getter moves the item into his place;
 ///   - a get that makes room moves the item of the oldest putter in.
 /// An entry whose wait has ended otherwise may stay in a list for a moment; claim() tells.
+///
+/// take() cannot be served in this way: what it returns is moved once only, from the queue to where the caller wants it. So
+/// whoever waits in it, a taker, is merely told that an item has come, and may find that another was faster. Each item
+/// that comes tells one; a taker who was told and then does not take the item, because moving it throws, tells the next.
 template <class Store>
 class QueueCore {
  public:
@@ -82,6 +87,10 @@ class QueueCore {
   bool put(Source source, Deadline deadline, MayWait may_wait);
   /// Nothing: none came in time, or none will come. Throws: what interrupts a wait; what moving the item throws.
   std::optional<Value> get(Deadline deadline, MayWait may_wait);
+  /// get() without a deadline for items whose move may throw: one whose move does stays in the queue. Throws ShutDown, too.
+  Value take();
+  /// For such items in memory of their own: what was taken is again the first.
+  void put_back(Source source) noexcept;
 
   void task_done();
   bool join(Deadline deadline);
@@ -99,11 +108,13 @@ class QueueCore {
 
  private:
   static constexpr bool kTwoSided = Store::kTwoSided;
+  static constexpr bool kHasTakers = !std::is_nothrow_move_constructible_v<Value>;
   static constexpr std::uint64_t kList = 1, kShutDown = 2;  // the end is marked on the in side
   static constexpr int kCountShift = 2;
   static constexpr std::uint64_t kOne = 1 << kCountShift;
   using Guard = ListGuard<std::uint64_t, kList>;
 
+  struct Nothing {};
   struct alignas(64) InSide {
     std::atomic<std::uint64_t> word{0};
     [[no_unique_address]] typename Store::Tail tail;
@@ -111,6 +122,7 @@ class QueueCore {
     std::size_t unfinished = 0;
     WaitList getters;
     WaitList joiners;
+    [[no_unique_address]] std::conditional_t<kHasTakers, WaitList, Nothing> takers;
   };
   struct alignas(64) OutSide {
     std::atomic<std::uint64_t> word{0};
@@ -131,6 +143,9 @@ class QueueCore {
   void grow();
   [[gnu::noinline]] bool put_slowly(Source source, Deadline deadline, MayWait may_wait, Result result);
   void get_slowly(std::optional<Value>& item, Deadline deadline);
+  void lock_for_take(std::optional<Guard>& out);
+  [[nodiscard]] bool enlist_taker(Entry& entry, bool keeps_place) noexcept;
+  void tell_next_taker() noexcept;
   template <class Withdraw>
   [[nodiscard, gnu::always_inline]] Outcome wait_in(Context& self, Deadline deadline, Withdraw withdraw);
   [[nodiscard]] bool seems_empty() const noexcept;

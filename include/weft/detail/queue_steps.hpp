@@ -63,6 +63,11 @@ inline auto QueueCore<Store>::put_once(Source source) -> Result {
   store_.push(in_.tail, source);
   ++in_.unfinished;
   in.set_value(in.value() + kOne);
+  if constexpr (kHasTakers) {
+    Entry* told = in_.takers.claim_front();
+    in.release();
+    if (told) deliver(*told);
+  }
   return Result::Done;
 }
 
@@ -96,11 +101,14 @@ template <class Store>
 Entry* QueueCore<Store>::admit_putters(Guard& in, std::uint64_t taken_out) noexcept {
   Entry* first = nullptr;
   Entry** last = &first;
+  const auto chain = [&last](Entry& entry) {
+    *last = &entry;
+    last = &entry.next;
+  };
   while (count_in(in.value()) - taken_out < std::min(maxsize_, store_.capacity())) {
     Entry* putter = out_.putters.claim_front();
     if (!putter) break;
-    *last = putter;
-    last = &putter->next;
+    chain(*putter);
     auto& waiting = *static_cast<Waiting*>(putter->payload);
     try {
       store_.push(in_.tail, waiting.source);
@@ -108,6 +116,10 @@ Entry* QueueCore<Store>::admit_putters(Guard& in, std::uint64_t taken_out) noexc
       ++in_.unfinished;
       in.set_value(in.value() + kOne);
     } catch (...) {
+      continue;
+    }
+    if constexpr (kHasTakers) {
+      if (Entry* told = in_.takers.claim_front()) chain(*told);
     }
   }
   return first;

@@ -70,6 +70,75 @@ void QueueCore<Store>::get_slowly(std::optional<Value>& item, Deadline deadline)
   }
 }
 
+template <class Store>
+auto QueueCore<Store>::take() -> Value {
+  std::optional<Guard> out;
+  lock_for_take(out);
+  try {
+    Value item = store_.pop(out_.head);
+    out->set_value(kTwoSided ? out->value() + kOne : out->value() - kOne);
+    if (!out_.putters.empty()) admit_and_release(*out);
+    return item;  // is where the caller wants it: both compilers make it there
+  } catch (...) {
+    out.reset();
+    tell_next_taker();
+    throw;
+  }
+}
+
+/// With the out bit, and an item.
+template <class Store>
+void QueueCore<Store>::lock_for_take(std::optional<Guard>& out) {
+  Context& self = current_context();
+  bool keeps_place = false;
+  for (;;) {
+    const Result result = supply(out.emplace(out_word()));
+    if (result == Result::Done) return;
+    out.reset();
+    if (result == Result::ShutDown) throw_queue_shut_down("get from");
+    Entry entry;
+    Armed armed;
+    armed.begin(self, entry);
+    if (!enlist_taker(entry, keeps_place)) continue;
+    (void)wait_in(armed.take(), Deadline::never(), [&] { withdraw(in_.word, in_.takers, entry); });
+    keeps_place = true;
+  }
+}
+
+template <class Store>
+bool QueueCore<Store>::enlist_taker(Entry& entry, bool keeps_place) noexcept {
+  const Guard in{in_.word};
+  if ((in.value() & kShutDown) || !is_empty(in)) return false;
+  keeps_place ? in_.takers.push_front(entry) : in_.takers.push_back(entry);
+  return true;
+}
+
+template <class Store>
+void QueueCore<Store>::tell_next_taker() noexcept {
+  Entry* told = nullptr;
+  {
+    const Guard in{in_.word};
+    if (!is_empty(in)) told = in_.takers.claim_front();
+  }
+  if (told) deliver(*told);
+}
+
+template <class Store>
+void QueueCore<Store>::put_back(Source source) noexcept {
+  static_assert(!kTwoSided && !kHasTakers);
+  Guard both{in_.word};
+  if (Entry* getter = in_.getters.claim_front()) {
+    auto& waiting = *static_cast<Waiting*>(getter->payload);
+    Store::hand_over(source, *waiting.target);
+    waiting.moved = true;
+    both.release();
+    deliver(*getter);
+    return;
+  }
+  store_.push_front(source);
+  both.set_value(both.value() + kOne);
+}
+
 // Empty at the moment of the second look, if so: what is counted as taken out only grows, up to what is counted as put
 // in. Does not look at the other side while there is known to be something.
 template <class Store>
@@ -184,6 +253,7 @@ void QueueCore<Store>::shutdown(bool immediate) {
   typename Store::Head head{};
   std::size_t count = 0;
   Entry* getters = nullptr;
+  Entry* takers = nullptr;
   Entry* putters = nullptr;
   Entry* joiners = nullptr;
   const auto end = [&](Guard& in, std::uint64_t taken_out) {
@@ -197,6 +267,7 @@ void QueueCore<Store>::shutdown(bool immediate) {
     }
     if (immediate && in_.unfinished == 0) joiners = in_.joiners.claim_all();
     if (immediate || count == 0) getters = in_.getters.claim_all(kRefused);
+    if constexpr (kHasTakers) takers = in_.takers.claim_all(kRefused);  // in any case: one may be about to take the last item
     putters = out_.putters.claim_all(kRefused);
   };
   if constexpr (kTwoSided) {
@@ -214,6 +285,7 @@ void QueueCore<Store>::shutdown(bool immediate) {
     if (immediate) both.set_value(both.value() - count * kOne);
   }
   deliver_all(getters);
+  deliver_all(takers);
   deliver_all(putters);
   deliver_all(joiners);
   if (immediate) dropped.clear(head, count);

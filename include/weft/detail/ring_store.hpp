@@ -18,6 +18,7 @@ namespace weft::detail {
 //                                what there is (another may have been faster); `memory` is then the old one
 //   push(tail, source)           there is room. If it throws, nothing has changed
 //   pop_into(head, target)       there is an item. If it throws, nothing has changed
+//   pop(head)                    the same, as the value: the item is moved once only, to where the caller wants it
 //   hand_over(source, target)    as if pushed and popped; static. If it throws, the source is what it was
 //   fresh(), swap(other)         another one of its kind, empty; to take all items at once
 //   clear(head, count)           destroys the items
@@ -46,8 +47,12 @@ class RingStore {
   }
   void pop_into(Head& head, std::optional<T>& target) {
     target.emplace(std::move(memory_[head.index].item()));
-    memory_.destroy(head.index);
-    head.index = after(head.index);
+    drop(head);
+  }
+  [[nodiscard]] T pop(Head& head) {
+    T item(std::move(memory_[head.index].item()));
+    drop(head);
+    return item;
   }
   static void hand_over(Source item, std::optional<T>& target) { target.emplace(std::move(*item)); }
 
@@ -64,13 +69,14 @@ class RingStore {
   [[nodiscard]] RingStore fresh() const { return {}; }
   void swap(RingStore& other) noexcept { std::swap(memory_, other.memory_); }
   void clear(Head& head, std::size_t count) noexcept {
-    for (; count != 0; --count) {
-      memory_.destroy(head.index);
-      head.index = after(head.index);
-    }
+    for (; count != 0; --count) drop(head);
   }
 
  private:
+  void drop(Head& head) noexcept {
+    memory_.destroy(head.index);
+    head.index = after(head.index);
+  }
   [[nodiscard]] std::size_t after(std::size_t index) const noexcept { return index + 1 == capacity() ? 0 : index + 1; }
 
   Memory memory_;

@@ -26,6 +26,11 @@ class StackStore : public DenseStore<Slot<T>> {
     target.emplace(std::move(this->memory_[this->size_ - 1].item()));
     this->memory_.destroy(--this->size_);
   }
+  [[nodiscard]] T pop(Head) {
+    T item(std::move(this->memory_[this->size_ - 1].item()));
+    this->memory_.destroy(--this->size_);
+    return item;
+  }
   static void hand_over(Source item, std::optional<T>& target) { target.emplace(std::move(*item)); }
   [[nodiscard]] StackStore fresh() const { return {}; }
 };

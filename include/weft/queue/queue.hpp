@@ -21,8 +21,8 @@ namespace weft {
 ///                order.
 /// Items:         T need only be movable. Its move constructor and destructor run inside the queue: they must not block
 ///                nor use the same queue (SimpleQueue lets them). If a move throws, the exception reaches the caller
-///                whose item it was, and the item stays where it was: with the putter, or first in the queue. Only
-///                get() moves it once more, to return it: an item whose move may throw is safer with the other forms.
+///                whose item it was, and the item stays where it was: with the putter, or first in the queue. Callers of
+///                get() that wait for items whose move may throw are woken oldest first, but others may take theirs.
 /// Cost:          an item is moved once or twice; memory for items grows as needed, to the bound at most, and is kept.
 ///                One atomic operation a call while nobody has to wait; producers and consumers that keep up share
 ///                nothing but the items.

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <source_location>
@@ -27,8 +28,7 @@ namespace weft {
 ///                destructors while the queue is destroyed are destroyed, too.
 /// Blocking:      get while empty, as in Queue; put never.
 /// Ordering:      what precedes a put is visible after the get of that item.
-/// Errors:        if moving an item throws, it stays with the putter; in a get, that item is lost: the queue gave it
-///                away.
+/// Errors:        if moving an item throws, it stays with the putter, or becomes the first in the queue again.
 /// Cost:          one allocation for an item; it is moved once in and once out.
 template <class T>
 class SimpleQueue {
@@ -54,7 +54,10 @@ class SimpleQueue {
   }
 
   /// Waits for an item.
-  T get() { return std::move((*core_.get(Deadline::never(), Core::MayWait::Yes))->item); }
+  T get() {
+    const Taken taken{*this, core_.get(Deadline::never(), Core::MayWait::Yes)};
+    return std::move(taken.item());
+  }
   [[nodiscard]] std::optional<T> try_get() { return unwrap(core_.get(Deadline::already(), Core::MayWait::No)); }
   template <class Rep, class Period>
   [[nodiscard]] std::optional<T> get_for(std::chrono::duration<Rep, Period> timeout) {
@@ -81,9 +84,29 @@ class SimpleQueue {
   }
 
  private:
-  static std::optional<T> unwrap(std::optional<std::unique_ptr<Node>> taken) {
+  /// What was taken, until its item has been moved out; if that throws, it is put back.
+  class Taken {
+   public:
+    Taken(SimpleQueue& queue, std::optional<std::unique_ptr<Node>> node)
+        : queue_{queue}, node_{node ? std::move(*node) : nullptr}, exceptions_{std::uncaught_exceptions()} {}
+    Taken(const Taken&) = delete;
+    Taken& operator=(const Taken&) = delete;
+    ~Taken() {
+      if (node_ && std::uncaught_exceptions() > exceptions_) queue_.core_.put_back(node_.release());
+    }
+    explicit operator bool() const noexcept { return node_ != nullptr; }
+    [[nodiscard]] T& item() const noexcept { return node_->item; }
+
+   private:
+    SimpleQueue& queue_;
+    std::unique_ptr<Node> node_;
+    const int exceptions_;
+  };
+
+  std::optional<T> unwrap(std::optional<std::unique_ptr<Node>> node) {
+    const Taken taken{*this, std::move(node)};
     if (!taken) return std::nullopt;
-    return std::optional<T>{std::move((*taken)->item)};
+    return std::optional<T>{std::move(taken.item())};
   }
 
   Core core_;
