@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
 
 namespace weft::detail {
@@ -12,14 +13,19 @@ namespace {
 
 std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
+// Compilers may have been given paths of different kinds for different files: with and without "..".
+std::string normal(const std::string& file) { return std::filesystem::path{file}.lexically_normal().string(); }
+
 // Where weft's own sources were when it was built, as its debug information has it: of a function that is here.
 std::string own_sources(const port::DebugInfo& debug_info) {
   const auto lines = debug_info.lines_of(reinterpret_cast<std::uintptr_t>(&symbol));
   if (lines.empty()) return "?";
-  return lines.front().file.substr(0, lines.front().file.rfind("engine/"));
+  const std::string file = normal(lines.front().file);
+  return file.substr(0, file.rfind("engine/"));
 }
 
-bool is_of_a_library(const std::string& file, const std::string& own) {
+bool is_of_a_library(const std::string& path, const std::string& own) {
+  const std::string file = normal(path);
   return file.starts_with(own) || file.find("include/weft/") != std::string::npos || file.starts_with("/usr/include/") ||
          file.starts_with("/usr/lib/");
 }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include <weft/detail/task.hpp>
+#include <weft/detail/task_memory.hpp>
 
 #include "engine/spin_lock.hpp"
 #include "port/sanitizer.hpp"
@@ -127,7 +128,7 @@ void unlock_task_memory_after_fork() noexcept {
 }
 
 // Under a sanitizer the heap itself: it knows who freed what.
-void* Task::operator new(std::size_t bytes) {
+void* allocate_task(std::size_t bytes) {
   if (port::kSanitized || class_of(bytes) >= kClasses) return ::operator new(bytes);
   Cache* kept = cache_of(class_of(bytes));
   Cache for_once;
@@ -140,7 +141,7 @@ void* Task::operator new(std::size_t bytes) {
   return block;
 }
 
-void Task::operator delete(void* memory, std::size_t bytes) noexcept {
+void free_task(void* memory, std::size_t bytes) noexcept {
   if (port::kSanitized || class_of(bytes) >= kClasses) {
     ::operator delete(memory);
     return;
@@ -157,6 +158,8 @@ void Task::operator delete(void* memory, std::size_t bytes) noexcept {
   if (++cache->count == 2 * kBatch) shed(*cache, class_of(bytes));
 }
 
+void* Task::operator new(std::size_t bytes) { return allocate_task(bytes); }
+void Task::operator delete(void* memory, std::size_t bytes) noexcept { free_task(memory, bytes); }
 // Callables that ask for more than the usual alignment are rare: the heap knows how.
 void* Task::operator new(std::size_t bytes, std::align_val_t alignment) { return ::operator new(bytes, alignment); }
 void Task::operator delete(void* memory, std::size_t, std::align_val_t alignment) noexcept {

@@ -11,7 +11,7 @@ namespace weft::detail {
 
 namespace {
 
-constexpr std::size_t kMostHolders = 16;
+constexpr std::size_t kMostHolders = 64;
 constexpr std::size_t kMostCallers = 16;
 
 template <class Visit>
@@ -52,9 +52,14 @@ std::string name_of(const Context& context) {
 
 std::string name_of(const Wait& wait) {
   static constexpr const char* kNames[] = {"nothing", "time to pass", "Lock", "Event", "Condition", "Semaphore", "Queue",
-                                           "the end of", "input", "output", "a helper thread", "RLock", "RWLock", "Once", "select"};
+                                           "the end of", "input", "output", "a helper thread", "RLock", "RWLock", "Once", "select", "Future"};
   std::string text = kNames[static_cast<std::size_t>(wait.kind)];
   if (wait.label.name() || wait.label.has_site()) text += ' ' + wait.label.text();
+  if (wait.kind == WaitKind::Future) {
+    char explanation[128] = "";
+    static_cast<const Explained*>(wait.object)->explain(explanation, sizeof explanation);
+    text += explanation;
+  }
   return text;
 }
 

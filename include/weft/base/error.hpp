@@ -49,6 +49,12 @@ class BrokenBarrierError : public Error {
   using Error::Error;
 };
 
+/// An executor can run nothing any more: its workers could not be set up, or are not there.
+class BrokenExecutor : public Error {
+ public:
+  using Error::Error;
+};
+
 /// The peer sent what the protocol does not allow.
 class ProtocolError : public Error {
  public:

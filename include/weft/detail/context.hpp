@@ -15,7 +15,17 @@ namespace weft::detail {
 
 /// What a blocked context waits for. tools/gdb/weft-gdb.py knows these by number.
 enum class WaitKind : std::uint8_t {
-  None, Sleep, Lock, Event, Condition, Semaphore, Queue, Join, Read, Write, Blocking, RLock, RWLock, Once, Select
+  None, Sleep, Lock, Event, Condition, Semaphore, Queue, Join, Read, Write, Blocking, RLock, RWLock, Once, Select, Future
+};
+
+/// What is waited for, if a kind and a label cannot tell: the object of a wait of the kind Future.
+class Explained {
+ public:
+  /// For reports: "queued in ...". Called as `Holders` are.
+  virtual void explain(char* text, std::size_t room) const noexcept = 0;
+
+ protected:
+  ~Explained() = default;
 };
 
 /// Whose act ends a wait: writes up to `most` context ids and returns how many there are; 0: nobody in particular. Called by

@@ -10,6 +10,10 @@
 
 namespace weft {
 
+namespace detail {
+struct RuntimeAccess;
+}
+
 /// The workers that run fibers. Most programs need none of their own: the default runtime starts with the first spawn(),
 /// has a worker for each processor the process may use, and lives as long as the process. Fibers that are still running
 /// then do not keep the process alive.
@@ -62,6 +66,8 @@ class Runtime {
   }
 
  private:
+  friend struct detail::RuntimeAccess;
+
   template <class R>
   void wait_for(Fiber<R>& fiber) {
     drive(detail::FiberAccess::task(fiber));
@@ -71,5 +77,12 @@ class Runtime {
 
   std::unique_ptr<detail::Scheduler> scheduler_;
 };
+
+namespace detail {
+/// What weft's own code may ask of a runtime.
+struct RuntimeAccess {
+  [[nodiscard]] static Scheduler& scheduler(Runtime& runtime) noexcept { return *runtime.scheduler_; }
+};
+}  // namespace detail
 
 }  // namespace weft

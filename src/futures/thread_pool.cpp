@@ -1,0 +1,139 @@
+#include <weft/detail/pool_core.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include <weft/base/error.hpp>
+#include <weft/detail/context.hpp>
+#include <weft/sync/lock.hpp>
+#include <weft/thread/current_thread.hpp>
+#include <weft/thread/thread.hpp>
+
+#include "futures/pool_jobs.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+/// Threads are made as they are needed: when a job comes that no idle one is sure to take, until there are as many as there may be.
+///
+/// While more may be made, `spare_` counts the workers who will soon take another job from the line, so that a job that
+/// comes claims one of them instead of a new thread: a worker adds itself before it publishes its result, so that whoever waits for
+/// that, and then submits again, finds it. Once there are enough, nobody counts.
+class ThreadPool final : public PoolCore, public std::enable_shared_from_this<ThreadPool> {
+ public:
+  explicit ThreadPool(PoolConfig config)
+      : jobs_{config.kind, config.name, config.most_workers, config.most_pending},
+        most_{config.most_workers},
+        initializer_{std::move(config.initializer)} {}
+
+  void submit(FutureState& job) override {
+    try {
+      if (jobs_.is_closed() || jobs_.is_left_behind()) [[unlikely]] jobs_.refuse();
+      if (made_.load(std::memory_order_relaxed) < most_) find_worker();
+    } catch (...) {
+      job.release();
+      throw;
+    }
+    jobs_.put(job);
+  }
+
+  void shutdown(bool wait, bool cancel) override {
+    if (jobs_.is_left_behind()) return;
+    jobs_.close();
+    if (cancel) jobs_.cancel_waiting();
+    if (!wait) return;
+    for (Thread& thread : take_threads()) {
+      if (thread != current_thread()) thread.join();
+    }
+  }
+
+  [[nodiscard]] std::size_t workers() const noexcept override { return made_.load(std::memory_order_relaxed); }
+
+ private:
+  void find_worker() {
+    int spare = spare_.load(std::memory_order_relaxed);
+    while (spare > 0) {
+      if (spare_.compare_exchange_weak(spare, spare - 1, std::memory_order_relaxed)) return;
+    }
+    add_thread();
+  }
+
+  // The thread comes before its job: if there cannot be one, the job has not been taken.
+  void add_thread() {
+    const std::lock_guard guard{threads_lock_};
+    const unsigned number = made_.load(std::memory_order_relaxed);
+    if (number == most_ || jobs_.is_closed()) return;
+    Thread thread{[self = shared_from_this()] { self->work(); }};
+    thread.set_name(jobs_.name() + '_' + std::to_string(number)).set_daemon(true);
+    try {
+      thread.start();
+    } catch (...) {
+      if (number == 0) throw;
+      return;  // the others will do it
+    }
+    made_.store(number + 1, std::memory_order_relaxed);
+    threads_.push_back(std::move(thread));
+  }
+
+  [[nodiscard]] std::vector<Thread> take_threads() {
+    const std::lock_guard guard{threads_lock_};
+    return threads_;
+  }
+
+  void work() {
+    if (!initialize()) return;
+    Context& self = current_context();
+    jobs_.roster().sign_in(self.id);
+    struct SignOut {
+      Roster& roster;
+      std::uint64_t id;
+      ~SignOut() { roster.sign_out(id); }
+    } sign_out{jobs_.roster(), self.id};
+    while (FutureState* job = jobs_.take()) {
+      if (job->begin(&self)) run(*job);
+      job->release();
+    }
+  }
+
+  void run(FutureState& job) noexcept {
+    job.perform();
+    const bool counts = made_.load(std::memory_order_relaxed) < most_ && jobs_.empty() && !job.has_hooks();
+    if (counts) spare_.fetch_add(1, std::memory_order_relaxed);
+    job.publish();
+  }
+
+  [[nodiscard]] bool initialize() {
+    if (!initializer_) return true;
+    std::string why = "its initializer threw";
+    try {
+      initializer_();
+      return true;
+    } catch (const std::exception& error) {
+      why += std::string{": "} + error.what();
+    } catch (const Cancelled&) {
+      why = "its worker was killed in the initializer";
+    } catch (...) {
+    }
+    jobs_.break_down(why);
+    return false;
+  }
+
+  PoolJobs jobs_;
+  const unsigned most_;
+  UniqueFunction<void()> initializer_;
+  std::atomic<unsigned> made_{0};
+  std::atomic<int> spare_{0};
+  Lock threads_lock_{"threads of a pool"};
+  std::vector<Thread> threads_;  // guarded by threads_lock_
+};
+
+}  // namespace
+
+std::shared_ptr<PoolCore> make_thread_pool(PoolConfig config) { return std::make_shared<ThreadPool>(std::move(config)); }
+
+}  // namespace weft::detail
