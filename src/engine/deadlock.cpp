@@ -108,7 +108,9 @@ std::string line(const WaitStory& story, const std::string& holders, std::int64_
   text += story.object;
   if (story.kind == WaitKind::Join) text += ' ' + holders;
   if (const std::string place = places.of(story.callers); !place.empty()) text += "  at " + place;
-  if (!holders.empty() && story.kind != WaitKind::Join) text += ", held by " + holders;
+  if (!holders.empty() && story.kind != WaitKind::Join) {
+    text += (story.kind == WaitKind::Future ? ", which needs " : ", held by ") + holders;
+  }
   return text;
 }
 
@@ -116,15 +118,23 @@ std::string headline(std::size_t contexts) {
   return contexts == 1 ? "a context waits for itself" : std::to_string(contexts) + " contexts wait for each other";
 }
 
-WaitReport describe(const std::vector<SeenWait>& circle, std::int64_t now, WaitReport::Signature signature) {
+/// The circle, and behind it whoever else would have to be stuck, and is: other workers of a full pool.
+WaitReport describe(std::vector<SeenWait> all, const std::vector<SeenWait>& involved, std::int64_t now,
+                    WaitReport::Signature signature) {
+  const auto is_known = [&](const SeenWait& seen) {
+    return std::any_of(all.begin(), all.end(), [&](const SeenWait& known) { return known.id == seen.id; });
+  };
+  for (const SeenWait& seen : involved) {
+    if (!is_known(seen)) all.push_back(seen);
+  }
   std::vector<WaitStory> stories;
   std::unordered_map<std::uint64_t, std::string> names;
-  for (const SeenWait& seen : circle) {
+  for (const SeenWait& seen : all) {
     stories.push_back(tell(seen));
     names.emplace(seen.id, stories.back().who);
   }
-  WaitReport report{headline(circle.size()), now, signature};
-  for (std::size_t i = 0; i < circle.size(); ++i) report.add(std::move(stories[i]), names_of_holders(circle[i], names));
+  WaitReport report{headline(all.size()), now, signature};
+  for (std::size_t i = 0; i < all.size(); ++i) report.add(std::move(stories[i]), names_of_holders(all[i], names));
   return report;
 }
 
@@ -194,7 +204,8 @@ std::vector<WaitReport> DeadlockWatch::look(const std::vector<Scheduler*>& sched
   std::vector<WaitReport> fresh;
   const Edges edges = edges_among(waits);
   for (const auto& members : circles_in(edges)) {
-    if (!is_confirmed(foundation(members, waits, edges))) continue;
+    const std::vector<SeenWait> involved = foundation(members, waits, edges);
+    if (!is_confirmed(involved)) continue;
     std::vector<SeenWait> circle;
     for (const std::size_t member : members) circle.push_back(waits[member]);
     const SeenWait& victim = victim_of(circle);
@@ -205,7 +216,7 @@ std::vector<WaitReport> DeadlockWatch::look(const std::vector<Scheduler*>& sched
       }
       seen_again.push_back(*known);
     } else {
-      fresh.push_back(describe(circle, now, signature));
+      fresh.push_back(describe(circle, involved, now, signature));
     }
   }
   reported_ = std::move(seen_again);

@@ -288,6 +288,7 @@ void throw_interruption() {
     throw DeadlockError{*verdict};
   }
   if (!self.cancel_requested() && self.scope_deadline.has_passed()) throw TimeoutError{"the deadline of the scope has passed"};
+  if (const int signal = self.interrupted_by.load(std::memory_order_relaxed)) throw KeyboardInterrupt{signal};
   throw Cancelled{};
 }
 

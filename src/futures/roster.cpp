@@ -73,7 +73,8 @@ void Roster::explain(char* text, std::size_t room) const noexcept {
   char name[ContextName::kMost + 1];
   name_.copy_to(name);
   const unsigned most = most_.load(std::memory_order_relaxed);
-  std::snprintf(text, room, " in line at %s \"%s\" of %u, all at work", kind_.load(std::memory_order_relaxed), name, most);
+  std::snprintf(text, room, " in line at %s \"%s\" (%u worker%s)", kind_.load(std::memory_order_relaxed), name, most,
+                most == 1 ? "" : "s");
 }
 
 }  // namespace weft::detail

@@ -66,6 +66,16 @@ class ProtocolError : public Error {
 /// it; if it does not, the next blocking call throws it again.
 class Cancelled {};
 
+/// Cancelled by Ctrl-C, or another signal: see InterruptScope.
+class KeyboardInterrupt : public Cancelled {
+ public:
+  explicit KeyboardInterrupt(int signal) noexcept : signal_{signal} {}
+  [[nodiscard]] int signal() const noexcept { return signal_; }
+
+ private:
+  int signal_;
+};
+
 /// A failed system call: what was tried, on what, and why it failed.
 /// what() reads "OPERATION OBJECT: CAUSE", for example "connect to 127.0.0.1:9: Connection refused".
 class OSError : public std::system_error {

@@ -117,6 +117,9 @@ class Context {
   Deadline scope_deadline;
   std::uint32_t shields = 0;
 
+  /// The signal that stopped the scope around it, if one did: see InterruptScope.
+  std::atomic<int> interrupted_by{0};
+
   ContextName name;
   /// Why its wait was interrupted, if for a deadlock: written, under a pin, by whoever then interrupts it, taken by
   /// throw_interruption().
