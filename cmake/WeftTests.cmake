@@ -48,7 +48,8 @@ std::string build_dir() { return "@PROJECT_BINARY_DIR@"; }
 file(GLOB weft_test_support_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/support/*.cpp")
 add_library(weft_test_support STATIC ${weft_test_support_sources} "${PROJECT_BINARY_DIR}/generated/test_paths.cpp")
 # Linked whole: nothing refers to it.
-target_sources(weft_test_support INTERFACE "${PROJECT_SOURCE_DIR}/tests/support/always/standstill.cpp")
+file(GLOB weft_test_always_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/support/always/*.cpp")
+target_sources(weft_test_support INTERFACE ${weft_test_always_sources})
 target_include_directories(weft_test_support PUBLIC "${PROJECT_SOURCE_DIR}/tests" "${PROJECT_SOURCE_DIR}/src")
 target_link_libraries(weft_test_support PUBLIC weft::weft GTest::gtest PRIVATE weft_warnings)
 

@@ -9,6 +9,15 @@
 #include <weft/fiber/runtime.hpp>
 #include <weft/fiber/spawn.hpp>
 #include <weft/fiber/this_fiber.hpp>
+#include <weft/futures/as_completed.hpp>
+#include <weft/futures/executor.hpp>
+#include <weft/futures/fiber_pool_executor.hpp>
+#include <weft/futures/future.hpp>
+#include <weft/futures/promise.hpp>
+#include <weft/futures/task_group.hpp>
+#include <weft/futures/thread_pool_executor.hpp>
+#include <weft/futures/wait.hpp>
+#include <weft/futures/when.hpp>
 #include <weft/io/blocking.hpp>
 #include <weft/net/address.hpp>
 #include <weft/net/connect.hpp>
@@ -36,5 +45,6 @@
 #include <weft/sync/singleton.hpp>
 #include <weft/thread/current_thread.hpp>
 #include <weft/thread/excepthook.hpp>
+#include <weft/thread/interrupt.hpp>
 #include <weft/thread/thread.hpp>
 #include <weft/thread/timer.hpp>

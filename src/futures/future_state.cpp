@@ -102,8 +102,11 @@ void FutureState::end(Guard& guard, std::uint32_t how) noexcept {
 }
 
 bool FutureState::begin(Context* runner) noexcept {
-  runner_ = runner;
-  runner_id_.store(runner ? runner->id : 0, std::memory_order_relaxed);
+  // Several may try to end what nobody runs; what is run is begun by one.
+  if (runner) {
+    runner_ = runner;
+    runner_id_.store(runner->id, std::memory_order_relaxed);
+  }
   Backoff backoff;
   std::uint32_t seen = state_.load(std::memory_order_relaxed);
   for (;;) {

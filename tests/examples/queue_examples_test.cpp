@@ -1,26 +1,13 @@
 // The examples of queues print what their texts say.
 #include <gtest/gtest.h>
 
-#include <cstdio>
-#include <memory>
-#include <string>
-
-#include "support/paths.hpp"
+#include "support/program.hpp"
 
 namespace weft::test {
 namespace {
 
-std::string output_of(const std::string& example) {
-  const std::string command = "timeout 60 " + build_dir() + "/examples/" + example + " 2>&1";
-  const std::unique_ptr<FILE, int (*)(FILE*)> pipe{::popen(command.c_str(), "r"), &::pclose};
-  std::string output;
-  char buffer[4096];
-  while (const std::size_t size = std::fread(buffer, 1, sizeof buffer, pipe.get())) output.append(buffer, size);
-  return output;
-}
-
 TEST(QueueExamples, ProducerConsumer) {
-  EXPECT_EQ(output_of("producer_consumer"),
+  EXPECT_EQ(output_of_example("producer_consumer"),
             "20 items are in, the queue is full\n"
             "the 21st, waiting at most 50 ms: no room\n"
             "the 21st, waiting as long as it takes: still waits\n"
@@ -33,7 +20,7 @@ TEST(QueueExamples, ProducerConsumer) {
 }
 
 TEST(QueueExamples, PriorityQueue) {
-  EXPECT_EQ(output_of("priority_queue"),
+  EXPECT_EQ(output_of_example("priority_queue"),
             "PriorityQueue, smallest first, equal ones as they came:\n"
             "  1  Cleo, a heart attack\n"
             "  2  Bob, a broken arm\n"

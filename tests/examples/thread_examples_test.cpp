@@ -9,17 +9,11 @@
 namespace weft::test {
 namespace {
 
-std::string output_of(const std::string& example) {
-  const ProgramResult result = run_program("../../examples/" + example);
-  EXPECT_EQ(result.exit_code, 0) << example << '\n' << result.output;
-  return result.output;
-}
-
-void expect_output(const std::string& example, const std::string& expected) { EXPECT_EQ(output_of(example), expected); }
+void expect_output(const std::string& example, const std::string& expected) { EXPECT_EQ(output_of_example(example), expected); }
 
 /// For those that show what real times do: the expression allows all that a busy machine may make of them.
 std::smatch expect_match(const std::string& example, const std::string& expected, std::string& output) {
-  output = output_of(example);
+  output = output_of_example(example);
   std::smatch match;
   EXPECT_TRUE(std::regex_match(output, match, std::regex{expected})) << output;
   return match;

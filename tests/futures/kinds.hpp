@@ -1,7 +1,8 @@
 #pragma once
 
-#include <type_traits>
-#include <utility>
+#include <cstddef>
+#include <memory>
+#include <stdexcept>
 
 #include <gtest/gtest.h>
 
@@ -60,6 +61,14 @@ struct FibersFromAThread {
     });
   }
 };
+
+/// What work may fail with.
+struct Unlucky : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+inline int twice(int number) { return 2 * number; }
+inline int fail(const char* why) { throw Unlucky{why}; }
 
 using ExecutorKinds =
     testing::Types<ThreadsFromAThread, ThreadsFromAFiber, Fibers<1, false>, Fibers<2, false>, Fibers<4, false>, Fibers<2, true>,

@@ -11,6 +11,8 @@
 #include <sstream>
 #include <system_error>
 
+#include <gtest/gtest.h>
+
 #include <weft/base/deadline.hpp>
 
 #include "support/paths.hpp"
@@ -68,6 +70,12 @@ ProgramResult run_program(const std::string& name, const std::vector<std::string
   if (WIFEXITED(status)) result.exit_code = WEXITSTATUS(status);
   if (WIFSIGNALED(status)) result.signal = WTERMSIG(status);
   return result;
+}
+
+std::string output_of_example(const std::string& name, const std::vector<std::string>& arguments) {
+  const ProgramResult result = run_program("../../examples/" + name, arguments);
+  EXPECT_EQ(result.exit_code, 0) << name << '\n' << result.output;
+  return result.output;
 }
 
 std::string without_stall_reports(const std::string& output) {

@@ -18,6 +18,9 @@ struct ProgramResult {
 [[nodiscard]] ProgramResult run_program(const std::string& name, const std::vector<std::string>& arguments = {},
                                         std::chrono::seconds patience = std::chrono::seconds{60});
 
+/// What an example writes, which has to end by itself, with success.
+[[nodiscard]] std::string output_of_example(const std::string& name, const std::vector<std::string>& arguments = {});
+
 /// The output but for reports of fibers that kept their worker for long: on a busy machine fork() may, and exit() does.
 [[nodiscard]] std::string without_stall_reports(const std::string& output);
 

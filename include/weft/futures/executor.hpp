@@ -36,9 +36,7 @@ struct Shutdown {
   bool cancel_pending = false;
 };
 
-namespace detail {
-
-/// map() by means of submit(), for all executors that take any callable.
+/// map() by means of submit(): a base for executors of one's own, `class Mine : public weft::Mapping<Mine>`.
 template <class Derived>
 class Mapping {
  public:
@@ -55,10 +53,9 @@ class Mapping {
   template <class F, std::ranges::input_range... Ranges>
     requires(sizeof...(Ranges) > 0)
   [[nodiscard]] auto map(const MapOptions& options, F&& callable, Ranges&&... ranges) {
-    return MapResults<Derived, std::decay_t<F>, std::views::all_t<Ranges>...>{
+    return detail::MapResults<Derived, std::decay_t<F>, std::views::all_t<Ranges>...>{
         static_cast<Derived&>(*this), options, std::forward<F>(callable), std::views::all(std::forward<Ranges>(ranges))...};
   }
 };
 
-}  // namespace detail
 }  // namespace weft

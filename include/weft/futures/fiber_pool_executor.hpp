@@ -24,7 +24,7 @@ namespace weft {
 /// Thread-safety: every method, from any thread or fiber. shutdown() that waits, and the destructor, not from its own work.
 /// Blocking:      as ThreadPoolExecutor.
 /// Cost:          that of spawn() and of the result.
-class FiberPoolExecutor : public detail::Mapping<FiberPoolExecutor> {
+class FiberPoolExecutor : public Mapping<FiberPoolExecutor> {
  public:
   struct Config {
     unsigned max_fibers = 0;      ///< 0: no bound.

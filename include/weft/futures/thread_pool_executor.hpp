@@ -29,7 +29,7 @@ namespace weft {
 ///                program from ending.
 /// fork():        a child has none of the threads: submit throws BrokenExecutor there.
 /// Cost:          one allocation and about 0.1 microseconds for a task that is submitted, run and waited for.
-class ThreadPoolExecutor : public detail::Mapping<ThreadPoolExecutor> {
+class ThreadPoolExecutor : public Mapping<ThreadPoolExecutor> {
  public:
   struct Config {
     unsigned max_workers = 0;     ///< 0: four more than this process has processors, at most 32.
