@@ -1,12 +1,9 @@
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "http/scenes.hpp"
 
 int main(int argc, char** argv) {
-  // No proxy of this machine has a say in tests.
-  for (const char* name : {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"}) ::unsetenv(name);
+  weft::test::use_no_proxy();
   // Connections that are kept would be taken for leaks.
   weft::http::set_connection_limits(weft::test::kForgetful);
   testing::InitGoogleTest(&argc, argv);

@@ -1,7 +1,7 @@
 #include "support/http_server.hpp"
 
 #include <charconv>
-#include <chrono>
+#include <cstdlib>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -102,6 +102,10 @@ void HttpServer::serve_peer(Socket peer) {
   } catch (const OSError&) {
     // The client broke the connection, or was reset by the script.
   }
+}
+
+void use_no_proxy() {
+  for (const char* name : {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}) ::unsetenv(name);
 }
 
 std::string http_answer(std::string_view body, std::string_view status, std::string_view headers) {

@@ -62,4 +62,7 @@ class HttpServer {
 /// A whole answer. `headers`: lines that end in "\r\n".
 [[nodiscard]] std::string http_answer(std::string_view body, std::string_view status = "200 OK", std::string_view headers = "");
 
+/// Takes the proxies of this machine out of the environment.
+void use_no_proxy();
+
 }  // namespace weft::test
