@@ -134,7 +134,7 @@ void Driver::abandon(std::shared_ptr<Exchange> exchange) noexcept {
   if (!exchange->belongs_here()) return;
   try {
     (void)send({Errand::Kind::Abandon, std::move(exchange)});
-  } catch (const std::bad_alloc&) {
+  } catch (...) {
     // It goes on to its end.
   }
 }

@@ -24,6 +24,7 @@ struct Question {
   Headers headers;
   std::shared_ptr<const std::string> body;
   std::optional<std::string> proxy;
+  std::optional<std::string> ca_file;
   std::uint64_t max_size_bytes = 0;
   bool streams = false;          ///< The body goes to the caller as it comes.
   bool skips_redirects = false;  ///< The body of a redirect is of no interest.

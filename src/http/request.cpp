@@ -60,7 +60,10 @@ Response ask(Question question, OnBody& on_body, Deadline deadline) {
     bytes.clear();
     news = exchange->take(bytes);
     if (news.was_full) Driver::resume(exchange);
-    if (!bytes.empty()) on_body(exchange->response(), bytes);
+    if (bytes.empty()) continue;
+    on_body(exchange->response(), bytes);
+    // With more there already, wait() would not look at the clock.
+    if (!news.ended && deadline.has_passed()) exchange->throw_timeout();
   }
   interest.end();
   exchange->throw_failure();
@@ -102,6 +105,7 @@ Response request(std::string_view method, std::string_view url, RequestOptions o
   question.headers = std::move(options.headers);
   question.body = std::make_shared<const std::string>(std::move(options.body));
   question.proxy = std::move(options.proxy);
+  question.ca_file = std::move(options.ca_file);
   question.streams = static_cast<bool>(options.on_body);
   question.skips_redirects = options.allow_redirects;
   question.max_size_bytes = options.max_size_bytes.value_or(question.streams ? kUnlimited : kMostInMemory);

@@ -11,6 +11,7 @@ Response Session::request(std::string_view method, std::string_view url, Request
   if (!options.timeout && options.deadline.is_never()) options.timeout = timeout;
   if (!options.max_size_bytes) options.max_size_bytes = max_size_bytes;
   if (!options.proxy) options.proxy = proxy;
+  if (!options.ca_file) options.ca_file = ca_file;
   return http::request(method, url, std::move(options));
 }
 

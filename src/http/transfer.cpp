@@ -31,6 +31,10 @@ void Transfer::set_up(SocketKeeper& sockets) {
   set(CURLOPT_USERAGENT, "weft/" WEFT_HTTP_VERSION);
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   if (question.proxy) set(CURLOPT_PROXY, question.proxy->c_str());
+  if (question.ca_file) {
+    set(CURLOPT_CAINFO, question.ca_file->c_str());
+    set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
+  }
   set(CURLOPT_HEADERFUNCTION, &Transfer::on_header);
   set(CURLOPT_HEADERDATA, this);
   set(CURLOPT_WRITEFUNCTION, &Transfer::on_body);

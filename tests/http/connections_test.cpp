@@ -4,6 +4,8 @@
 #include <atomic>
 #include <vector>
 
+#include <weft/thread/current_thread.hpp>
+
 #include "http/scenes.hpp"
 
 namespace weft::test {
@@ -79,6 +81,15 @@ TEST_P(HttpConnectionTest, WaitingForOneHasADeadlineToo) {
     EXPECT_EQ(silent.connections(), 1);
     first.kill();
     EXPECT_EQ(first.join(), Ending::Cancelled);
+  });
+}
+
+TEST_P(HttpConnectionTest, TheThreadBehindThemIsNoneOfTheProgram) {
+  HttpServer server{always(http_answer("x"))};
+  in_world([&](World&) {
+    const std::size_t before = active_count();
+    EXPECT_EQ(http::get(server.url()).text(), "x");
+    EXPECT_EQ(active_count(), before);
   });
 }
 

@@ -102,6 +102,21 @@ TEST_P(HttpStreamTest, ASlowCallbackHoldsTheServerBack) {
   });
 }
 
+TEST_P(HttpStreamTest, ADeadlineEndsAStreamThatNeverPauses) {
+  HttpServer server{[](const HttpRequest&, Socket& peer) {
+    peer.send_all(std::string_view{"HTTP/1.1 200 OK\r\n\r\n"});
+    const std::string piece(100'000, 'x');
+    for (;;) peer.send_all(piece);
+    return false;
+  }};
+  in_world([&](World&) {
+    http::RequestOptions options{.timeout = 50ms};
+    options.on_body = [](const http::Response&, std::string_view) { sleep_for(5ms); };
+    EXPECT_THROW((void)http::get(server.url(), std::move(options)), TimeoutError);
+    EXPECT_TRUE(eventually([&] { return server.open() == 0; }));
+  });
+}
+
 TEST_P(HttpStreamTest, WhatTheCallbackThrowsEndsTheRequest) {
   const std::string body(10'000'000, 'x');
   HttpServer server{always(http_answer(body))};

@@ -32,12 +32,14 @@ struct RequestOptions {
   UniqueFunction<void(const Response& head, std::string_view bytes)> on_body = {};
   /// "http://host:port", or "" for none. Nothing: what the environment says in http_proxy, https_proxy, all_proxy and no_proxy.
   std::optional<std::string> proxy = {};
+  /// For https: a file of certificates (PEM) to trust in place of the system's. Nothing: those of the system.
+  std::optional<std::string> ca_file = {};
 };
 
 /// Asks an HTTP server and returns its answer, whatever its status. Connections are kept and used again, by all callers.
 ///
 /// Semantics:     after the functions of Python requests; differs: a timeout covers everything, nothing is kept of cookies
-///                or .netrc, and HTTP/1.1 is spoken. Names, headers and Basic credentials in the URL go as they are given.
+///                or .netrc, and HTTP/1.1 is spoken. "user:password@" in the URL is sent as Basic authorization.
 /// Thread-safety: from anywhere.
 /// Blocking:      parks the fiber, or the thread when called outside one; a cancellation point. What is cancelled or out of time
 ///                closes its connection. In a child of fork() requests start afresh; one in whose on_body the fork

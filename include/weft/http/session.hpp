@@ -20,6 +20,7 @@ struct Session {
   std::optional<Duration> timeout = {};  ///< This and below: for requests that say nothing of their own.
   std::optional<std::uint64_t> max_size_bytes = {};
   std::optional<std::string> proxy = {};
+  std::optional<std::string> ca_file = {};
 
   [[nodiscard]] Response request(std::string_view method, std::string_view url, RequestOptions options = {}) const;
 
