@@ -4,6 +4,7 @@
 find_package(Threads REQUIRED)
 
 file(GLOB_RECURSE weft_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/*.cpp" "${PROJECT_SOURCE_DIR}/src/*.S")
+list(FILTER weft_sources EXCLUDE REGEX "^${PROJECT_SOURCE_DIR}/src/http/")  # a library of its own: WeftHttp.cmake
 if(NOT weft_sources)
   # An empty tree still configures; CMake refuses a library without sources.
   file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/generated/empty.cpp" CONTENT "")

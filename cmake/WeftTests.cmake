@@ -2,11 +2,12 @@
 #                            main.cpp uses that, the others GoogleTest's.
 # tests/support/*.cpp        what tests share, linked to all of them, included as "support/x.hpp".
 # tests/support/always/*.cpp part of every one of them.
-# tests/programs/NAME.cpp    programs that tests start, build/<preset>/tests/programs/NAME.
+# tests/programs/NAME.cpp    programs that tests start, build/<preset>/tests/programs/NAME. Those called http_* link weft::http and
+#                            what tests share, and are left out without it, as is tests/http.
 # tests/<folder>/*_test.sh   shell tests; they get WEFT_SOURCE_DIR and WEFT_BUILD_DIR, and exit with 77 to be skipped.
 #
 # Sanitizer builds hold the core's tests only: they are where races and lifetimes are decided.
-set(weft_core_test_folders base port engine sync queue thread fiber futures io net conformance regressions)
+set(weft_core_test_folders base port engine sync queue thread fiber futures io net http conformance regressions)
 
 if(WEFT_SANITIZE)
   # A sanitizer sees only what it has instrumented, so GoogleTest is built from source here.
@@ -57,11 +58,17 @@ file(GLOB weft_test_programs CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/prog
 set(weft_test_program_targets "")
 foreach(source IN LISTS weft_test_programs)
   cmake_path(GET source STEM name)
+  if(name MATCHES "^http_" AND NOT TARGET weft::http)
+    continue()
+  endif()
   add_executable(test_program_${name} "${source}")
   set_target_properties(test_program_${name} PROPERTIES OUTPUT_NAME ${name}
     RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests/programs")
   target_include_directories(test_program_${name} PRIVATE "${PROJECT_SOURCE_DIR}/src")
   target_link_libraries(test_program_${name} PRIVATE weft::weft weft_warnings)
+  if(name MATCHES "^http_")
+    target_link_libraries(test_program_${name} PRIVATE weft_test_support weft::http)
+  endif()
   list(APPEND weft_test_program_targets test_program_${name})
 endforeach()
 
@@ -78,7 +85,7 @@ list(REMOVE_ITEM weft_test_folders support programs fuzz install)
 
 foreach(folder IN LISTS weft_test_folders)
   if((WEFT_SANITIZE AND NOT folder IN_LIST weft_core_test_folders) OR (folder STREQUAL app AND NOT TARGET weft_app)
-      OR (folder STREQUAL examples AND NOT WEFT_BUILD_EXAMPLES))
+      OR (folder STREQUAL examples AND NOT WEFT_BUILD_EXAMPLES) OR (folder STREQUAL http AND NOT TARGET weft::http))
     continue()
   endif()
   set(target ${folder}_test)
@@ -96,6 +103,8 @@ foreach(folder IN LISTS weft_test_folders)
     if(TARGET weft_program)
       add_dependencies(${target} weft_program)
     endif()
+  elseif(folder STREQUAL http)
+    target_link_libraries(${target} PRIVATE weft::http)
   elseif(folder STREQUAL examples AND weft_example_targets)
     add_dependencies(${target} ${weft_example_targets})
   endif()

@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <atomic>
+
 #include "engine/descriptor.hpp"
 #include "engine/helper_pool.hpp"
 #include "engine/locals.hpp"
@@ -15,8 +17,16 @@ namespace weft::detail {
 
 namespace {
 
+constinit std::atomic<ForkHook*> hooks{nullptr};
+
+template <class Visit>
+void for_each_hook(Visit visit) {
+  for (ForkHook* hook = hooks.load(std::memory_order_acquire); hook; hook = hook->next) visit(*hook);
+}
+
 // All process-wide locks of the engine are held across the fork, so that the child's copies are consistent, and free.
 void before_fork() {
+  for_each_hook([](ForkHook& hook) { hook.before(); });
   lock_default_scheduler_for_fork();
   monitor_lock_for_fork();
   Reactor::lock_for_fork();
@@ -36,6 +46,7 @@ void unlock_all(bool child) {
   Reactor::unlock_after_fork();
   monitor_unlock_after_fork(child);
   unlock_default_scheduler_after_fork();
+  for_each_hook([child](ForkHook& hook) { hook.after(child); });
 }
 
 void after_fork_in_parent() { unlock_all(false); }
@@ -52,6 +63,12 @@ void after_fork_in_child() {
 }
 
 }  // namespace
+
+void add_fork_hook(ForkHook& hook) noexcept {
+  hook.next = hooks.load(std::memory_order_relaxed);
+  while (!hooks.compare_exchange_weak(hook.next, &hook, std::memory_order_release, std::memory_order_relaxed)) {
+  }
+}
 
 bool prepare_for_fork() noexcept {
   return ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;

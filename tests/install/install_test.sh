@@ -24,6 +24,12 @@ cmake -G Ninja -S consumer -B by_cmake -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_BUI
 cmake --build by_cmake
 expect_42 by_cmake/with_weft
 expect_42 by_cmake/with_weft_shared
+has_http=no
+if [[ -e $WEFT_BUILD_DIR/libweft_http.a ]]; then
+  has_http=yes
+  expect_42 by_cmake/with_http
+  expect_42 by_cmake/with_http_shared
+fi
 
 pc=$(find "$prefix" -name weft.pc)
 PKG_CONFIG_PATH=$(dirname "$pc")
@@ -32,6 +38,15 @@ read -r -a flags <<<"$(pkg-config --cflags --libs weft)"
 g++ -std=c++20 consumer/main.cpp -o by_pkg_config "${flags[@]}"
 libdir=$(pkg-config --variable=libdir weft)
 expect_42 env LD_LIBRARY_PATH="$libdir" ./by_pkg_config
+if ldd ./by_pkg_config | grep -q libcurl; then
+  echo "the library itself needs libcurl"
+  exit 1
+fi
+if [[ $has_http == yes ]]; then
+  read -r -a http_flags <<<"$(pkg-config --cflags --libs weft_http)"
+  g++ -std=c++20 consumer/http.cpp -o http_by_pkg_config "${http_flags[@]}"
+  expect_42 env LD_LIBRARY_PATH="$libdir" ./http_by_pkg_config
+fi
 
 # What the README shows is a program.
 sed -n '/^```cpp$/,/^```$/p' "$WEFT_SOURCE_DIR/README.md" | sed '/^```/d' >readme.cpp
