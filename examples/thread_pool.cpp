@@ -19,10 +19,12 @@ using namespace std::chrono_literals;
 
 std::atomic<int> at_once{0};
 std::atomic<int> most_at_once{0};
+weft::Event all_ordered;  // the server lets everybody wait until then
 
 void answer(weft::Socket peer) {
   std::string request;
   while (request.find("\r\n\r\n") == std::string::npos) request += peer.recv(1024);
+  all_ordered.wait();
   const int now = ++at_once;
   most_at_once = std::max(most_at_once.load(), now);
   weft::sleep_for(20ms);
@@ -56,6 +58,7 @@ int main() {
     for (int i = 0; i < 3; ++i) unwanted.push_back(pool.submit(fetch, at + "unwanted"));
     for (auto& page : unwanted) std::printf("called off: %s\n", page.cancel() ? "yes" : "no, it runs");
     std::printf("threads: %zu\n", pool.workers());
+    all_ordered.set();
   }  // waits
   for (auto& page : pages) {
     try {

@@ -101,7 +101,7 @@ TEST(ThreadExamples, Semaphore) {
 
 // Whoever comes early or late on a busy machine: nobody drives before it was green.
 TEST(ThreadExamples, TrafficLight) {
-  const std::string output = output_of("traffic_light");
+  const std::string output = output_of_example("traffic_light");
   const std::size_t green = output.find("light: green");
   for (const std::string car : {"taxi", "bus", "van", "lorry"}) {
     const bool waited = output.find(car + ": waits") != std::string::npos;
