@@ -37,7 +37,7 @@ set_source_files_properties("${PROJECT_SOURCE_DIR}/src/engine/scheduler.cpp" PRO
 # -O2: what they call from the standard library's headers must be inlined, not shared with instrumented callers.
 if(WEFT_SANITIZE STREQUAL "thread")
   target_compile_definitions(weft_objects PRIVATE WEFT_TSAN)
-  foreach(source engine/worker engine/scheduler engine/stall sync/scope)
+  foreach(source engine/worker engine/scheduler engine/stall engine/greenlets sync/scope)
     set_property(SOURCE "${PROJECT_SOURCE_DIR}/src/${source}.cpp" APPEND PROPERTY
       COMPILE_OPTIONS -fno-sanitize=thread -O2)
   endforeach()

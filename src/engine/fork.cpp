@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "engine/descriptor.hpp"
+#include "engine/greenlets.hpp"
 #include "engine/helper_pool.hpp"
 #include "engine/locals.hpp"
 #include "engine/monitor.hpp"
@@ -34,11 +35,13 @@ void before_fork() {
   lock_threads_for_fork();
   lock_task_memory_for_fork();
   lock_locals_for_fork();
+  lock_greenlets_for_fork();
   lock_hooks_for_fork();
 }
 
 void unlock_all(bool child) {
   unlock_hooks_after_fork();
+  unlock_greenlets_after_fork();
   unlock_locals_after_fork();
   unlock_task_memory_after_fork();
   unlock_threads_after_fork();

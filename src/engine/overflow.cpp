@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdio>
 
+#include "engine/greenlets.hpp"
 #include "engine/scheduler.hpp"
 
 namespace weft::detail {
@@ -39,6 +40,17 @@ void report(const FiberContext& fiber) {
   say(text, std::min(static_cast<std::size_t>(std::max(length, 0)), sizeof text - 1));
 }
 
+void report(const GreenletHub& greenlets) {
+  char name[48];
+  greenlets.copy_name_of_current(name, sizeof name);
+  char text[256];
+  const int length = std::snprintf(text, sizeof text,
+                                   "weft: greenlet \"%s\" overflowed its stack of %zu bytes; give it more by "
+                                   "GreenletOptions::stack_bytes\n",
+                                   name, greenlets.stack().bytes);
+  say(text, std::min(static_cast<std::size_t>(std::max(length, 0)), sizeof text - 1));
+}
+
 bool overflowed(const FiberContext& fiber, const void* address) {
   const auto* at = static_cast<const std::byte*>(address);
   return at >= fiber.stack.bottom && at < fiber.stack.bottom + port::page_bytes();
@@ -50,6 +62,12 @@ void on_fault(int number, siginfo_t* info, void* context) {
   if (fiber && overflowed(*fiber, info->si_addr)) {
     report(*fiber);
     ::signal(number, SIG_DFL);  // the faulting instruction is repeated, and is fatal
+    return;
+  }
+  const Context* here = current_context_slot();
+  if (here && here->greenlets && here->greenlets->is_overflow(info->si_addr)) {
+    report(*here->greenlets);
+    ::signal(number, SIG_DFL);
     return;
   }
   if (former_action.sa_flags & SA_SIGINFO) {

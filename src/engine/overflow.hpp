@@ -5,8 +5,8 @@
 
 namespace weft::detail {
 
-/// While it lives, the calling worker thread handles its memory faults on a stack of their own; one in the guard page
-/// of a fiber's stack is reported with the fiber's name and stack size before the process dies of it.
+/// While it lives, the calling thread, a worker or one with greenlets, handles its memory faults on a stack of their own; one in the guard page
+/// of a fiber's or a greenlet's stack is reported with the name and stack size before the process dies of it.
 class OverflowGuard {
  public:
   OverflowGuard();

@@ -29,16 +29,11 @@ constexpr std::int64_t kStalledAfter = 100'000'000;
 // On a machine that gives the monitor no time either, a worker is not to blame for what it did not do meanwhile.
 constexpr std::int64_t kMostPerTick = 3'000'000;
 
-std::size_t whole_pages(std::size_t bytes) {
-  const std::size_t page = port::page_bytes();
-  return std::max((bytes + page - 1) / page * page, 4 * page);  // guard, control data, and something to run on
-}
-
 Scheduler::Settings checked(Scheduler::Settings settings) {
   if (settings.workers == 0 || settings.workers > IdleSet::kMostWorkers) {
     throw Error{"a runtime has 1 to 64 workers, not " + std::to_string(settings.workers)};
   }
-  settings.stack_bytes = whole_pages(settings.stack_bytes);
+  settings.stack_bytes = whole_stack_pages(settings.stack_bytes);
   settings.migrate_always = settings.migrate_always || (port::kSanitized && settings.workers > 1);
   return settings;
 }
@@ -137,7 +132,7 @@ void Scheduler::cancel_all() noexcept {
 }
 
 StackPool& Scheduler::stacks(std::size_t bytes) {
-  bytes = whole_pages(bytes);
+  bytes = whole_stack_pages(bytes);
   const std::lock_guard guard{pools_lock_};
   for (auto& pool : pools_) {
     if (pool->stack_bytes() == bytes) return *pool;

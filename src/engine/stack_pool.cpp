@@ -16,6 +16,11 @@ constexpr std::size_t kAlwaysWarm = 64;
 
 }  // namespace
 
+std::size_t whole_stack_pages(std::size_t bytes) noexcept {
+  const std::size_t page = port::page_bytes();
+  return std::max((bytes + page - 1) / page * page, 4 * page);  // guard, control data, and something to run on
+}
+
 StackPool::~StackPool() {
   for (const Slab& slab : slabs_) port::unmap_stacks(slab);
 }

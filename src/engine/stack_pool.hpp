@@ -10,6 +10,9 @@
 
 namespace weft::detail {
 
+/// The size of a stack for which so many bytes were asked: whole pages, and enough of them to run at all.
+[[nodiscard]] std::size_t whole_stack_pages(std::size_t bytes) noexcept;
+
 /// Stacks of one size, cut from slabs of address space. Thread-safe; meant to be asked for batches.
 class StackPool {
  public:

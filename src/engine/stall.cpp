@@ -9,6 +9,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstring>
@@ -126,12 +127,27 @@ std::vector<std::uintptr_t> callers(const Stall& stall) {
   return found;
 }
 
+// A fiber that is in a greenlet, which may end at any moment, and its stack go back to the system: through the kernel, a page at a
+// time, as what follows the last may be a guard.
+std::vector<std::uintptr_t> copy_stack_of_greenlet(std::uintptr_t stack) {
+  std::vector<std::uintptr_t> words(kMostWords);
+  const std::uintptr_t begin = stack & ~std::uintptr_t{7};
+  const std::uintptr_t page_end = (begin / port::page_bytes() + 1) * port::page_bytes();
+  const std::size_t wanted = kMostWords * sizeof(std::uintptr_t);
+  const std::size_t first = std::min<std::size_t>(page_end - begin, wanted);
+  iovec here{words.data(), wanted};
+  iovec there[] = {{reinterpret_cast<void*>(begin), first}, {reinterpret_cast<void*>(page_end), wanted - first}};
+  const ssize_t copied = ::process_vm_readv(::getpid(), &here, 1, there, 2, 0);
+  words.resize(copied > 0 ? static_cast<std::size_t>(copied) / sizeof(std::uintptr_t) : 0);
+  return words;
+}
+
 // Of another thread's stack, redzones and all: not for AddressSanitizer.
 __attribute__((no_sanitize("address"))) std::vector<std::uintptr_t> copy_stack(const FiberContext& fiber, std::uintptr_t stack) {
   std::vector<std::uintptr_t> words;
   const auto bottom = reinterpret_cast<std::uintptr_t>(fiber.stack.bottom) + port::page_bytes();
   const auto top = reinterpret_cast<std::uintptr_t>(fiber_context_place(fiber.stack));
-  if (stack < bottom || stack >= top) return words;
+  if (stack < bottom || stack >= top) return fiber.greenlets ? copy_stack_of_greenlet(stack) : words;
   for (std::uintptr_t at = stack & ~std::uintptr_t{7}; at + 8 <= top && words.size() < kMostWords; at += 8) {
     const std::uintptr_t word = *reinterpret_cast<const volatile std::uintptr_t*>(at);
     words.push_back(word);

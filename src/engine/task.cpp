@@ -6,6 +6,7 @@
 #include <weft/base/error.hpp>
 
 #include "engine/fiber_context.hpp"
+#include "engine/greenlets.hpp"
 #include "engine/locals.hpp"
 #include "engine/scheduler.hpp"
 #include "engine/thread_context.hpp"
@@ -21,15 +22,22 @@ std::size_t runner(const void* task, std::uint64_t* ids, std::size_t) noexcept {
   return 1;
 }
 
+// What it has of its own. Twice, for the greenlets that destructors of Locals made.
+void end_belongings(FiberContext& fiber) noexcept {
+  if (fiber.greenlets) end_greenlets(fiber);
+  if (fiber.locals) end_locals(fiber);
+  if (fiber.greenlets) end_greenlets(fiber);
+}
+
 }  // namespace
 
 Task::Task() : id_{next_context_id()} {}
 
 Task::~Task() {
   if (!disposed_on_its_fiber_) return;
-  // The result's destructor may have used Locals. They may block as long as the fiber has its task.
+  // The result's destructor may have used Locals, and greenlets. They may block as long as the fiber has its task.
   failure_ = nullptr;
-  if (fiber()->locals) end_locals(*fiber());
+  end_belongings(*fiber());
 }
 
 std::string Task::name() const {
@@ -116,7 +124,7 @@ void Task::run(bool killed) noexcept {
     }
   }
   // Before anybody learns of the end.
-  if (fiber()->locals) [[unlikely]] end_locals(*fiber());
+  if (FiberContext& self = *fiber(); self.locals || self.greenlets) [[unlikely]] end_belongings(self);
 }
 
 void Task::fail_to_start(std::exception_ptr why) noexcept {

@@ -9,6 +9,7 @@
 
 #include <weft/detail/wait_list.hpp>
 
+#include "engine/greenlets.hpp"
 #include "engine/locals.hpp"
 #include "engine/spin_lock.hpp"
 #include "port/futex.hpp"
@@ -60,7 +61,9 @@ ThreadContext& take_context() {
 /// of thread_local objects may still block.
 WEFT_PER_THREAD void give_back(void* adopted) {
   auto* context = static_cast<ThreadContext*>(adopted);
+  if (context->greenlets) end_greenlets(*context);
   if (context->locals) end_locals(*context);
+  if (context->greenlets) end_greenlets(*context);  // of the destructors of Locals
   current = nullptr;
   context->thread_id.store(0, std::memory_order_relaxed);
   const std::lock_guard guard{pool_lock};
@@ -123,6 +126,7 @@ void become_plain_thread() noexcept {
   context->next_made = all_made.load(std::memory_order_relaxed);
   all_made.store(context, std::memory_order_release);
   inherit_locals(*context, *current);
+  inherit_greenlets(*context, *current);
   ::pthread_setspecific(adoption_key(), context);
   current = context;
 }

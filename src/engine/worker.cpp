@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "engine/coarse_clock.hpp"
+#include "engine/greenlets.hpp"
 #include "engine/monitor.hpp"
 #include "engine/overflow.hpp"
 #include "engine/reactor.hpp"
@@ -321,7 +322,7 @@ void Worker::loop(const Task* until) {
   current_slot_ = &current_context_slot();
   thread_exceptions_ = thread_eh_globals();
   thread_id_.store(::gettid(), std::memory_order_relaxed);
-  const ThreadStack own = thread_stack();
+  const ThreadStack own = stack_in_use(thread);  // of a greenlet, perhaps
   port::sanitizer_adopt_thread(own_stack_.sanitizer, own.bottom, own.bytes);
   const OverflowGuard overflow_guard;  // stacks that overflow are named from a stack of their own
   // The kernel's default slack lets a sleep of microseconds take 50 more.

@@ -52,7 +52,7 @@ class Worker {
   [[nodiscard]] FiberContext* running() const noexcept { return running_.load(std::memory_order_relaxed); }
   [[nodiscard]] int thread_id() const noexcept { return thread_id_.load(std::memory_order_relaxed); }
   /// Of the fiber that runs here.
-  [[nodiscard]] const EhGlobals& exceptions_in_flight() const noexcept { return *thread_exceptions_; }
+  [[nodiscard]] EhGlobals& exceptions_in_flight() const noexcept { return *thread_exceptions_; }
   [[nodiscard]] std::uint64_t switches() const noexcept { return switches_.load(std::memory_order_relaxed); }
 
   // Tasks started and ended here: two counters with one writer each instead of one that all workers would share.

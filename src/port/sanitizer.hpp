@@ -105,6 +105,17 @@ inline void sanitizer_before_switch([[maybe_unused]] SanitizerState& from, [[may
 #endif
 }
 
+/// The same between stacks that take turns: what precedes the switch happens before what follows it.
+inline void sanitizer_before_turn([[maybe_unused]] SanitizerState& from, [[maybe_unused]] SanitizerState& to,
+                                  [[maybe_unused]] bool leaving_for_good) {
+#ifdef WEFT_HAS_ASAN
+  __sanitizer_start_switch_fiber(leaving_for_good ? nullptr : &from.fake_stack, to.bottom, to.size);
+#endif
+#ifdef WEFT_HAS_TSAN
+  __tsan_switch_to_fiber(to.fiber, 0);
+#endif
+}
+
 /// Immediately after a switch, on the stack of `now`.
 inline void sanitizer_after_switch([[maybe_unused]] SanitizerState& now) {
 #ifdef WEFT_HAS_ASAN

@@ -89,6 +89,7 @@ constexpr Outcome outcome(std::uint64_t w) { return static_cast<Outcome>(w >> kO
 extern std::atomic<std::uint32_t> forks_survived;
 [[nodiscard]] inline std::uint32_t this_process() noexcept { return forks_survived.load(std::memory_order_relaxed); }
 
+class GreenletHub;
 class LocalTable;
 
 /// An OS thread or a fiber. Contexts are pooled and never unmapped while a stale waker might still hold a pointer.
@@ -130,6 +131,7 @@ class Context {
   std::atomic<bool> held_up{false};
 
   LocalTable* locals = nullptr;  // its own values of Locals; null: it has none
+  GreenletHub* greenlets = nullptr;  // the stacks it switches between; null: it has but its own
 };
 
 /// The calling context. Never inlined: a thread_local address kept across a switch would name another thread's slot.
