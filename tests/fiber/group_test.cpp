@@ -481,6 +481,12 @@ TEST_P(Groups, AnImapThatIsLeftEarlyKillsWhatIsLeft) {
         auto moved = std::move(untouched);
       }
       EXPECT_TRUE(group.empty());
+      {
+        // Endless, and without a bound that would make its feeder wait.
+        auto results = ordered ? group.imap(work, std::views::iota(0)) : group.imap_unordered(work, std::views::iota(0));
+        EXPECT_EQ(results.next(), 0);
+      }
+      EXPECT_TRUE(group.empty());
     }
   });
 }

@@ -81,7 +81,8 @@ class Task {
   [[nodiscard]] std::uint32_t stack_bytes() const noexcept { return stack_bytes_; }
   /// It is not to start yet.
   [[nodiscard]] bool delayed() const noexcept { return delayed_; }
-  /// The worker that came upon it while it is delayed: leaves it to that worker's timers, unless it may end or start at once: false.
+  /// For the worker that came upon it while it is delayed: leaves it to that worker's timers. False: it may start, or
+  /// end, at once.
   [[nodiscard]] bool wait_in(TimerHeap& timers) noexcept;
   /// Its time has come: makes it runnable.
   void start_now() noexcept;

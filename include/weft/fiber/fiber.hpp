@@ -47,13 +47,13 @@ class EndWay : public Selectable {
 ///
 /// Semantics:     after gevent.Greenlet; differs: dropping the handle changes nothing, the fiber runs on. One that then
 ///                ends with an exception is reported on stderr, with its name.
-/// Thread-safety: distinct handles from anywhere; one handle by one caller at a time, except that kill(), done(), id() and
-///                name() may be called while others wait.
-/// Links:         functions to be called at the end, once each, in the order in which they were given, with the handle of
-///                the fiber that has ended. They run in that fiber, before those are let go who wait for its end; those
-///                given after that, at once in the caller. They may block, and so keep the others waiting. What they
-///                throw is reported on stderr and harms nobody. A link that is told of a failure counts as waiting for
-///                it. A fiber that was killed has failed, with CancelledError.
+/// Thread-safety: distinct handles from anywhere; one handle by one caller at a time, except that kill(), done(), id()
+///                and name() may be called while others wait.
+/// Links:         functions to be called at the end, once each, in the order in which they were given, with the handle
+///                of the fiber that has ended. They run in that fiber, before those are let go who wait for its end;
+///                those given after that, at once in the caller. They may block, and so keep the others waiting. What
+///                they throw is reported on stderr and harms nobody. A link that is told of a failure counts as waiting
+///                for it. A fiber that was killed has failed, with CancelledError.
 /// Blocking:      join and get park the calling fiber, or the thread when called outside one.
 /// Ordering:      all that the fiber did is visible after join() or get().
 /// Cost:          spawn and join about a tenth of a microsecond; a fiber that waits, one page of memory and a little.
@@ -110,8 +110,8 @@ class Fiber {
   {
     return task().ended() ? task().value() : nullptr;
   }
-  /// What it has ended with instead of a value, as get() would throw it; null before the end, and if there is a value. Counts as
-  /// waiting for it.
+  /// What it has ended with instead of a value, as get() would throw it; null before the end, and if there is a value.
+  /// Counts as waiting for it.
   [[nodiscard]] std::exception_ptr exception() const {
     if (!task().ended() || task().succeeded()) return nullptr;
     task().take_notice();
@@ -136,8 +136,9 @@ class Fiber {
   /// Takes it back. False: it is being called, or has been.
   bool unlink(LinkId link) { return task().unlink(static_cast<std::uint64_t>(link)); }
 
-  /// Asks the fiber to end: its next blocking call, or the one it is in, throws Cancelled there and unwinds its stack. One that
-  /// has not begun ends without running. Returns at once; join() to see it end. Does nothing when it has ended.
+  /// Asks the fiber to end: its next blocking call, or the one it is in, throws Cancelled there and unwinds its stack.
+  /// One that has not begun ends without running. Returns at once; join() to see it end. Does nothing when it has
+  /// ended.
   void kill() { task().kill(); }
 
   /// The same, and waits for the end.

@@ -16,6 +16,7 @@
 #include <weft/detail/group_state.hpp>
 #include <weft/fiber/fiber.hpp>
 #include <weft/fiber/spawn.hpp>
+#include <weft/fiber/this_fiber.hpp>
 #include <weft/queue/simple_queue.hpp>
 #include <weft/sync/scope.hpp>
 #include <weft/sync/semaphore.hpp>
@@ -66,6 +67,7 @@ class ImapFeeder {
 
   void operator()() {
     for (auto&& element : view_) {
+      yield();  // to what was begun; and ends a feeder that nothing else would stop
       if (state_->ahead) state_->ahead->acquire();
       Argument argument(std::forward<decltype(element)>(element));
       order_ == MapOrder::AsGiven ? begin_in_order(std::move(argument)) : begin(std::move(argument));
