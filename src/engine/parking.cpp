@@ -9,6 +9,7 @@
 
 #include <weft/base/error.hpp>
 #include <weft/detail/context.hpp>
+#include <weft/detail/time_limit.hpp>
 #include <weft/detail/wait_list.hpp>
 
 #include "engine/coarse_clock.hpp"
@@ -287,7 +288,7 @@ void throw_interruption() {
   if (const std::unique_ptr<std::string> verdict{self.verdict.exchange(nullptr, std::memory_order_acquire)}) {
     throw DeadlockError{*verdict};
   }
-  if (!self.cancel_requested() && self.scope_deadline.has_passed()) throw TimeoutError{"the deadline of the scope has passed"};
+  if (!self.cancel_requested() && self.scope_deadline.has_passed()) TimeLimit::throw_expired(self);
   if (const int signal = self.interrupted_by.load(std::memory_order_relaxed)) throw KeyboardInterrupt{signal};
   throw Cancelled{};
 }

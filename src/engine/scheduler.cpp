@@ -129,6 +129,7 @@ std::uint64_t Scheduler::live() const noexcept {
 
 void Scheduler::cancel_all() noexcept {
   for_each_pool([](StackPool& pool) { pool.for_each_bound([](FiberContext& fiber) { request_cancel(fiber); }); });
+  for (auto& worker : workers_) worker->timers().start_tasks();
 }
 
 StackPool& Scheduler::stacks(std::size_t bytes) {

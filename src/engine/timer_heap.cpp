@@ -3,12 +3,39 @@
 #include <algorithm>
 #include <mutex>
 
+#include <weft/detail/task.hpp>
+
 namespace weft::detail {
 
 namespace {
 
 constexpr std::size_t kArity = 4;
 constexpr std::size_t kBatch = 64;
+
+/// Timers that have been taken out, by their entries.
+class Fired {
+ public:
+  void push_back(Entry& entry) noexcept {
+    entry.next = nullptr;
+    *last_ = &entry;
+    last_ = &entry.next;
+  }
+  // In the order in which they were due. An entry is gone once delivered, a task's once it runs.
+  void let_go() noexcept {
+    while (Entry* entry = first_) {
+      first_ = entry->next;
+      if (entry->context) {
+        deliver(*entry);
+      } else {
+        static_cast<Task*>(entry->payload)->start_now();
+      }
+    }
+  }
+
+ private:
+  Entry* first_ = nullptr;
+  Entry** last_ = &first_;
+};
 
 }  // namespace
 
@@ -66,19 +93,19 @@ void TimerHeap::add(Timer& timer, std::int64_t when) noexcept {
   publish();
 }
 
-void TimerHeap::remove(Timer& timer) noexcept {
+bool TimerHeap::remove(Timer& timer) noexcept {
   TimerHeap& home = *timer.home;
   // Under the lock: while fire_due() looks at this timer it holds it, and after that the timer is nowhere.
   const std::lock_guard guard{home.lock_};
-  if (timer.position == Timer::kNowhere) return;
+  if (timer.position == Timer::kNowhere) return false;
   home.take_out(timer.position);
   home.publish();
+  return true;
 }
 
 bool TimerHeap::fire_due(std::int64_t now) noexcept {
   if (next_due() > now) return false;
-  Entry* claimed = nullptr;
-  Entry** last = &claimed;
+  Fired due;
   bool more = true;
   {
     const std::lock_guard guard{lock_};
@@ -88,17 +115,32 @@ bool TimerHeap::fire_due(std::int64_t now) noexcept {
       take_out(0);
       ++fired;
       // After losing this claim the timer may be gone as soon as the lock is released; after winning it, stays until
-      // deliver().
-      if (!claim(timer.entry, kTimedOut)) continue;
-      timer.entry.next = nullptr;
-      *last = &timer.entry;
-      last = &timer.entry.next;
+      // deliver(). A task's is ours: it can only be started by whoever took its timer out.
+      if (!timer.entry.context || claim(timer.entry, kTimedOut)) due.push_back(timer.entry);
     }
     more = !slots_.empty() && slots_.front().when <= now;
     publish();
   }
-  deliver_all(claimed);
+  due.let_go();
   return more;
+}
+
+void TimerHeap::start_tasks() noexcept {
+  Fired started;
+  {
+    const std::lock_guard guard{lock_};
+    for (std::size_t i = 0; i < slots_.size();) {
+      Timer& timer = *slots_[i].timer;
+      if (timer.entry.context) {
+        ++i;
+      } else {
+        take_out(i);
+        started.push_back(timer.entry);
+      }
+    }
+    publish();
+  }
+  started.let_go();
 }
 
 }  // namespace weft::detail

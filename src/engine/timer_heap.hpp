@@ -12,7 +12,8 @@ namespace weft::detail {
 
 class TimerHeap;
 
-/// The deadline of one blocked attempt; lives in the blocked frame.
+/// The deadline of one blocked attempt; lives in the blocked frame. Or the start of a task that is not to start before: its entry
+/// has no context then, and the task as payload.
 struct Timer {
   Entry entry;  ///< What it claims with kTimedOut.
   TimerHeap* home = nullptr;
@@ -29,11 +30,13 @@ class TimerHeap {
   /// Never fails: memory for the heap is the one allocation a timed wait can need, and without it the process ends.
   void add(Timer& timer, std::int64_t when) noexcept;
 
-  /// Afterwards the timer is not in the heap and nobody looks at it.
-  static void remove(Timer& timer) noexcept;
+  /// Afterwards the timer is not in the heap and nobody looks at it. False: it was not, and has been fired.
+  static bool remove(Timer& timer) noexcept;
 
   /// Times out what is due and wakes it; at most a batch a call. True: there may be more.
   bool fire_due(std::int64_t now) noexcept;
+  /// Starts tasks that wait in it for their time, not always all of them.
+  void start_tasks() noexcept;
 
   /// When the earliest timer is due; INT64_MAX: none. Any thread, a moment's truth.
   [[nodiscard]] std::int64_t next_due() const noexcept { return next_due_.load(std::memory_order_relaxed); }

@@ -98,10 +98,11 @@ bool may_be_ended_from_outside(const Wait& wait) {
   }
 }
 
-bool all_workers_sleep(const std::vector<Scheduler*>& schedulers) {
+bool all_workers_rest(const std::vector<Scheduler*>& schedulers) {
   for (Scheduler* scheduler : schedulers) {
     for (const auto& worker : scheduler->workers()) {
       if (worker->thread_id() != 0 && !worker->asleep.load(std::memory_order_relaxed)) return false;
+      if (worker->timers().next_due() != INT64_MAX) return false;  // a fiber's start, perhaps, and no context tells of that
     }
   }
   return true;
@@ -152,7 +153,7 @@ std::vector<SeenWait> all_blocked(const std::vector<Scheduler*>& schedulers, std
 
 Standstill look_for_standstill(const std::vector<Scheduler*>& schedulers) {
   Standstill standstill;
-  standstill.complete = all_workers_sleep(schedulers);
+  standstill.complete = all_workers_rest(schedulers);
   for_each_context(schedulers, [&](Context& context) {
     const Pin pin{context};
     if (!pin) {

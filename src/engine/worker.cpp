@@ -161,10 +161,11 @@ void Worker::run_tasks(FiberContext& self) {
     task->finish();
     self.task.store(nullptr, std::memory_order_release);
     Worker* now = current_worker();
+    if (!now) std::exit(0);  // a link may have called fork(), too
     now->ended_.store(now->ended() + 1, std::memory_order_release);
     if (was_awaited) now->call_attention();
     Task* next = now->next_task();
-    const bool inherits = next && is_fresh(*next) && !port::kThreadSanitizer &&
+    const bool inherits = next && is_fresh(*next) && !next->delayed() && !port::kThreadSanitizer &&
                           (next->stack_bytes() == 0 ? now->scheduler_.settings().stack_bytes : next->stack_bytes()) ==
                               self.stack.bytes;
     if (!inherits) {
@@ -181,9 +182,10 @@ void Worker::run_tasks(FiberContext& self) {
   }
 }
 
-// Null: there is no stack for it; that is its failure, and it has ended.
+// Null: it is not to start yet, or there is no stack for it; that is its failure, and it has ended.
 FiberContext* Worker::fiber_of(Task& task) noexcept {
   if (!is_fresh(task)) return task.fiber();
+  if (task.delayed() && task.wait_in(timers_)) [[unlikely]] return nullptr;
   try {
     return &bind(task);
   } catch (...) {
@@ -391,6 +393,7 @@ Task* Worker::find_work(const Task* until) {
       searching = false;
     }
     if (must_return(until)) break;
+    if (attend_to_idlers()) continue;
     searching = sleep(until);
   }
   // The last to stop looking hands the duty on: pushes were silent while it looked.
@@ -403,6 +406,18 @@ void Worker::fire_timers() noexcept {
   const std::int64_t now = Deadline::now_nanoseconds();
   while (timers_.fire_due(now)) {
   }
+}
+
+// True: somebody waits for that nothing is left to do; it may have turned out that something is. Not even what a look at the sockets
+// makes runnable must be.
+bool Worker::attend_to_idlers() noexcept {
+  if (!idlers_.waiting()) return false;
+  if (scheduler_.take_poll_seat(index_)) {
+    scheduler_.reactor().poll(Deadline::already());
+    scheduler_.leave_poll_seat();
+  }
+  if (ring_.size() == 0 && !work_in_sight()) idlers_.release();
+  return true;
 }
 
 Task* Worker::steal() noexcept {

@@ -7,6 +7,7 @@
 #include <weft/detail/task.hpp>
 
 #include "engine/fiber_context.hpp"
+#include "engine/idlers.hpp"
 #include "engine/run_queue.hpp"
 #include "engine/timer_heap.hpp"
 
@@ -47,6 +48,7 @@ class Worker {
   Scheduler& scheduler() const noexcept { return scheduler_; }
   unsigned index() const noexcept { return index_; }
   TimerHeap& timers() noexcept { return timers_; }
+  Idlers& idlers() noexcept { return idlers_; }
   RunRing& ring() noexcept { return ring_; }
   const RunRing& ring() const noexcept { return ring_; }
   [[nodiscard]] FiberContext* running() const noexcept { return running_.load(std::memory_order_relaxed); }
@@ -94,6 +96,7 @@ class Worker {
   Task* take_injected() noexcept;
   Task* steal() noexcept;
   void fire_timers() noexcept;
+  [[nodiscard]] bool attend_to_idlers() noexcept;
   void check_outside() noexcept;
   [[nodiscard]] bool work_in_sight() const noexcept;
   /// True: woken by somebody who counted this worker as searching.
@@ -132,6 +135,7 @@ class Worker {
   std::size_t kept_ = 0;
   Stack kept_stacks_[kKeptStacks];
   TimerHeap timers_;
+  Idlers idlers_;
   std::atomic<int> thread_id_{0};
 };
 

@@ -23,6 +23,23 @@ void yield() {
   }
 }
 
+void idle() {
+  Context& self = detail::current_context();
+  if (!self.is_fiber()) {
+    yield();
+    return;
+  }
+  // The worker on whose thread this runs until it parks: so it cannot be asleep, and finds this entry before it falls asleep.
+  detail::Idlers& idlers = static_cast<detail::FiberContext&>(self).worker->idlers();
+  detail::Entry entry;
+  if (!detail::arm(self, entry, detail::Interruptible::Yes)) detail::throw_interruption();
+  idlers.enlist(entry);
+  const detail::Outcome outcome = detail::park(self, {.kind = detail::WaitKind::Sleep}, Deadline::never());
+  if (outcome == detail::kFired) return;
+  idlers.withdraw(entry);
+  detail::throw_interruption();
+}
+
 void sleep_until(Deadline deadline) {
   Context& self = detail::current_context();
   detail::Entry nobody;  // in no list: only the deadline or a kill ends the wait

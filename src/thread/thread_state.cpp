@@ -308,8 +308,7 @@ std::size_t ThreadState::holder(const void* state, std::uint64_t* ids, std::size
   return ids[0] != 0 ? 1 : 0;
 }
 
-bool ThreadState::join_until(Deadline deadline) {
-  Context& self = current_context();
+void ThreadState::require_joinable() {
   const Phase phase = phase_.load(std::memory_order_acquire);
   if (kind() == Kind::Foreign || kind() == Kind::Fiber) {
     throw InvalidStateError{"join: " + quoted_name() + " only stands in for what weft did not start as a thread"};
@@ -317,28 +316,46 @@ bool ThreadState::join_until(Deadline deadline) {
   if (phase == Phase::New || phase == Phase::Refused) {
     throw InvalidStateError{"join: " + quoted_name() + " has not been started"};
   }
-  if (self.id == ident()) throw InvalidStateError{"join: " + quoted_name() + " cannot wait for its own end"};
-  if (phase == Phase::Ended) return true;
+  if (current_context_id() == ident()) {
+    throw InvalidStateError{"join: " + quoted_name() + " cannot wait for its own end"};
+  }
+}
+
+bool ThreadState::enlist(Entry& entry) noexcept {
+  const std::lock_guard guard{threads_lock()};
+  if (has_ended()) return false;
+  joiners_.push_back(entry);
+  return true;
+}
+
+void ThreadState::withdraw(Entry& entry) noexcept {
+  const std::lock_guard guard{threads_lock()};
+  if (entry.linked) joiners_.remove(entry);
+}
+
+bool ThreadState::join_until(Deadline deadline) {
+  require_joinable();
+  if (has_ended()) return true;
+  Context& self = current_context();
   Entry entry;
   if (!arm(self, entry, Interruptible::Yes)) throw_interruption();
-  {
-    std::unique_lock guard{threads_lock()};
-    if (phase_.load(std::memory_order_acquire) == Phase::Ended) {
-      guard.unlock();
-      // Not linked: only a kill can have decided it, and the thread has ended: both are true, the grant wins.
-      disarm_granted(self);
-      return true;
-    }
-    joiners_.push_back(entry);
+  if (!enlist(entry)) {
+    // Not linked: only a kill can have decided it, and the thread has ended: both are true, the grant wins.
+    disarm_granted(self);
+    return true;
   }
   const Outcome outcome = park(self, {.kind = WaitKind::Join, .object = this, .holders = &holder}, deadline);
   if (outcome == kFired) return true;
-  {
-    const std::lock_guard guard{threads_lock()};
-    if (entry.linked) joiners_.remove(entry);
-  }
+  withdraw(entry);
   if (outcome == kInterrupted) throw_interruption();
   return false;
 }
+
+// ---- in a select() -------------------------------------------------------------------------------------------------
+
+ThreadEndWay::ThreadEndWay(std::shared_ptr<ThreadState> state) : state_{std::move(state)} { state_->require_joinable(); }
+bool ThreadEndWay::try_now() { return state_->has_ended(); }
+bool ThreadEndWay::enlist() noexcept { return state_->enlist(entry); }
+void ThreadEndWay::withdraw() noexcept { state_->withdraw(entry); }
 
 }  // namespace weft::detail

@@ -37,6 +37,11 @@ class ThreadState : public std::enable_shared_from_this<ThreadState> {
   /// `object`: whose run() is the thread's work, kept alive by `keep` if that is not null; null: the callable is.
   void start(Thread* object, std::shared_ptr<Thread> keep);
   [[nodiscard]] bool join_until(Deadline deadline);
+  // For a wait in several places; enlist(): false: it has ended.
+  void require_joinable();
+  [[nodiscard]] bool has_ended() const noexcept { return phase_.load(std::memory_order_acquire) == Phase::Ended; }
+  [[nodiscard]] bool enlist(Entry& entry) noexcept;
+  void withdraw(Entry& entry) noexcept;
   void kill();
   void call_body();
 

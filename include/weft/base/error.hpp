@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -16,6 +17,22 @@ class Error : public std::runtime_error {
 class TimeoutError : public Error {
  public:
   using Error::Error;
+};
+
+namespace detail {
+class TimeLimit;
+}  // namespace detail
+
+/// The time of a Timeout is up; Timeout::is() tells whether it is one's own.
+class TimeoutExpired : public TimeoutError {
+ private:
+  friend class detail::TimeLimit;
+
+  TimeoutExpired(const std::string& text, std::uint64_t context, std::uint64_t number)
+      : TimeoutError{text}, context_{context}, number_{number} {}
+
+  std::uint64_t context_;
+  std::uint64_t number_;  // of those that this context has made
 };
 
 /// The result asked for belongs to work that was cancelled.

@@ -91,6 +91,7 @@ extern std::atomic<std::uint32_t> forks_survived;
 
 class GreenletHub;
 class LocalTable;
+class TimeLimit;
 
 /// An OS thread or a fiber. Contexts are pooled and never unmapped while a stale waker might still hold a pointer.
 class Context {
@@ -115,7 +116,9 @@ class Context {
   std::uint32_t process;  // this_process() where it lives: after a fork, the contexts of the parent are nobody's
 
   // The scopes it is in (weft/sync/scope.hpp): its own affair.
-  Deadline scope_deadline;
+  Deadline scope_deadline;          // the earliest of them
+  TimeLimit* time_limit = nullptr;  // the innermost
+  std::uint64_t timeouts_made = 0;
   std::uint32_t shields = 0;
 
   /// The signal that stopped the scope around it, if one did: see InterruptScope.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -54,6 +55,19 @@ class Runtime {
   auto spawn(const SpawnOptions& options, F&& callable, Args&&... args) {
     return detail::start_task(*scheduler_,
                               detail::make_task(&options, std::forward<F>(callable), std::forward<Args>(args)...));
+  }
+
+  /// As weft::spawn_later(), but here.
+  template <class Rep, class Period, class F, class... Args>
+    requires(!std::is_same_v<std::decay_t<F>, SpawnOptions>)
+  auto spawn_later(std::chrono::duration<Rep, Period> delay, F&& callable, Args&&... args) {
+    return detail::start_task_later(*scheduler_, Deadline::after(delay),
+                                    detail::make_task(nullptr, std::forward<F>(callable), std::forward<Args>(args)...));
+  }
+  template <class Rep, class Period, class F, class... Args>
+  auto spawn_later(std::chrono::duration<Rep, Period> delay, const SpawnOptions& options, F&& callable, Args&&... args) {
+    return detail::start_task_later(*scheduler_, Deadline::after(delay),
+                                    detail::make_task(&options, std::forward<F>(callable), std::forward<Args>(args)...));
   }
 
   /// Runs callable(args...) as a fiber and waits for it: its value, or what it threw. With one worker, on this thread.

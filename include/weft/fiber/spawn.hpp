@@ -1,11 +1,13 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <string>
 #include <type_traits>
 #include <utility>
 
+#include <weft/base/deadline.hpp>
 #include <weft/detail/task.hpp>
 #include <weft/fiber/fiber.hpp>
 
@@ -44,6 +46,19 @@ Fiber<R> start_task(Scheduler& scheduler, TaskResult<R>* task) {
   return handle;
 }
 
+template <class R>
+Fiber<R> start_task_later(Scheduler& scheduler, Deadline start, TaskResult<R>* task) {
+  Fiber<R> handle{*task};
+  try {
+    task->set_start(start);
+  } catch (...) {
+    task->release();  // the engine's reference
+    throw;
+  }
+  submit(scheduler, *task);
+  return handle;
+}
+
 }  // namespace detail
 
 /// Runs callable(args...) as a new fiber of the runtime the caller belongs to; of the default runtime, one worker a core,
@@ -66,6 +81,23 @@ auto spawn(const SpawnOptions& options, F&& callable, Args&&... args) {
   detail::Scheduler& scheduler = detail::current_scheduler();
   return detail::start_task(scheduler,
                             detail::make_task(&options, std::forward<F>(callable), std::forward<Args>(args)...));
+}
+
+/// As spawn(), but the fiber does not start before so much time has passed. Until then it holds no stack. Killed before its
+/// start it ends at once.
+/// Semantics: after gevent.spawn_later().
+template <class Rep, class Period, class F, class... Args>
+  requires(!std::is_same_v<std::decay_t<F>, SpawnOptions>)
+auto spawn_later(std::chrono::duration<Rep, Period> delay, F&& callable, Args&&... args) {
+  detail::Scheduler& scheduler = detail::current_scheduler();
+  return detail::start_task_later(scheduler, Deadline::after(delay),
+                                  detail::make_task(nullptr, std::forward<F>(callable), std::forward<Args>(args)...));
+}
+template <class Rep, class Period, class F, class... Args>
+auto spawn_later(std::chrono::duration<Rep, Period> delay, const SpawnOptions& options, F&& callable, Args&&... args) {
+  detail::Scheduler& scheduler = detail::current_scheduler();
+  return detail::start_task_later(scheduler, Deadline::after(delay),
+                                  detail::make_task(&options, std::forward<F>(callable), std::forward<Args>(args)...));
 }
 
 }  // namespace weft

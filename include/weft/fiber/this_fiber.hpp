@@ -12,6 +12,11 @@ namespace weft {
 /// Lets others run: the fibers of this worker that are runnable, or, on a plain thread, other threads.
 void yield();
 
+/// Waits until nothing else is left to do: until the worker that runs this fiber finds no fiber to run, not even one whose
+/// time has come or whose socket is ready. On a plain thread as yield().
+/// Semantics: after gevent.idle(), without priorities.
+void idle();
+
 /// Waits until the deadline; never for Deadline::never() ends only by kill(). Precision: about 0.1 ms on an idle runtime.
 void sleep_until(Deadline deadline);
 

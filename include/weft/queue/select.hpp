@@ -55,7 +55,7 @@ template <class F>
 /// Semantics:     as Go's select statement. Exactly one case is taken; the others take, put and lose nothing. Of
 ///                several that are ready one is chosen by chance, so that none starves. The callable runs in the caller
 ///                when all is decided: it may block, throw, or select again. Cases: on_get and on_put of queues, on_set
-///                of an Event, on_acquire of a Semaphore, on_end of a Fiber, on_readable and on_writable of a Socket,
+///                of an Event, on_acquire of a Semaphore, on_end of a Fiber or a Thread, on_readable and on_writable of a Socket,
 ///                after, otherwise.
 /// Ends:          a queue that is shut down (for on_get: and empty) is ready; select() then throws ShutDown, unless the
 ///                case has a second callable for that. So is a closed Socket: OSError.

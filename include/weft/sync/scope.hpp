@@ -7,6 +7,7 @@
 
 #include <weft/base/deadline.hpp>
 #include <weft/detail/context.hpp>
+#include <weft/detail/time_limit.hpp>
 
 namespace weft {
 
@@ -20,21 +21,17 @@ namespace weft {
 
 /// Until when: a blocking call that would wait longer throws TimeoutError, whatever deadline of its own it has. Of nested ones the
 /// earliest counts. A call that got what it waited for returns it, however late.
-/// Semantics: after gevent.Timeout and trio.move_on_at, but that it throws TimeoutError from the call.
+/// Semantics: after trio.move_on_at, but that it throws TimeoutError from the call. Timeout can be told from others.
 class DeadlineScope {
  public:
-  explicit DeadlineScope(Deadline deadline) noexcept
-      : context_{detail::current_context()},
-        before_{std::exchange(context_.scope_deadline, Deadline::earlier(deadline, context_.scope_deadline))} {}
+  explicit DeadlineScope(Deadline deadline) noexcept : limit_{deadline} {}
   template <class Rep, class Period>
   explicit DeadlineScope(std::chrono::duration<Rep, Period> timeout) : DeadlineScope{Deadline::after(timeout)} {}
   DeadlineScope(const DeadlineScope&) = delete;
   DeadlineScope& operator=(const DeadlineScope&) = delete;
-  ~DeadlineScope() { context_.scope_deadline = before_; }
 
  private:
-  detail::Context& context_;
-  Deadline before_;
+  detail::TimeLimit limit_;
 };
 
 /// Until asked to stop: when the token's source asks, the blocking call in progress, and every later one, throws Cancelled, as if

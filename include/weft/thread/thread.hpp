@@ -15,12 +15,25 @@
 
 #include <weft/base/deadline.hpp>
 #include <weft/base/unique_function.hpp>
+#include <weft/detail/selectable.hpp>
 
 namespace weft {
 
 namespace detail {
 class ThreadState;
 struct ThreadAccess;
+
+/// What select() waits for at a thread: its end.
+class ThreadEndWay : public Selectable {
+ public:
+  explicit ThreadEndWay(std::shared_ptr<ThreadState> state);
+  bool try_now() override;
+  bool enlist() noexcept override;
+  void withdraw() noexcept override;
+
+ private:
+  std::shared_ptr<ThreadState> state_;
+};
 }  // namespace detail
 
 /// How the kernel chooses among threads that could run; see sched(7).
@@ -103,6 +116,12 @@ class Thread : public std::enable_shared_from_this<Thread> {
     return join_until(Deadline::at(point));
   }
   [[nodiscard]] bool join_until(Deadline deadline);
+
+  /// A case of select(): ready when the thread has ended. Throws: InvalidStateError as join() does.
+  template <class F>
+  [[nodiscard]] auto on_end(F callable) const {
+    return detail::SelectCase<detail::ThreadEndWay, F>{std::move(callable), state_};
+  }
 
   /// Asks it to end: its next blocking call, or the one it is in, throws Cancelled there and unwinds its stack. One that has not
   /// begun ends without running. Returns at once; join() to see it end. Does nothing when it has ended.
