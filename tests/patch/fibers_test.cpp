@@ -5,6 +5,7 @@
 
 #include "preloaded.hpp"
 #include "support/program.hpp"
+#include "support/stress.hpp"
 
 namespace weft::test {
 namespace {
@@ -52,6 +53,7 @@ TEST(Patch, IsQuietIfAskedTo) {
 TEST(Patch, IsNotThereUnlessAskedFor) { EXPECT_EQ(run_program("own_usleep").output, "inactive, 42\n"); }
 
 TEST(Patch, SaysThatItIsInactiveWhereThereIsNoEngine) {
+  if (under_address_sanitizer()) GTEST_SKIP() << "a library with a sanitizer in it needs a program with one";
   const Preloaded patch;
   const ProgramResult result = run_program("../../../../../../../../../../../../bin/echo", {"hello"});
   EXPECT_EQ(count_of(result.output, "weft-patch: inactive"), 1) << result.output;
