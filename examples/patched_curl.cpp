@@ -1,8 +1,9 @@
-// patched_curl: libcurl's plain blocking interface on fibers, without a change to libcurl and without its multi interface.
+// patched_curl: libcurl's plain blocking interface on fibers, without a change to libcurl and without its multi
+// interface.
 //
-// The program is linked with libweft-patch.so (CMake: weft::patch before other libraries), which makes the calls that libcurl blocks in
-// let other fibers run. So fifty transfers of 100 ms each, on one worker, take little longer than one. The server they ask is a
-// small one of the program's own.
+// The program is linked with libweft-patch.so (CMake: weft::patch before other libraries), which makes the calls
+// that libcurl blocks in let other fibers run. So fifty transfers of 100 ms each, on one worker, take little longer
+// than one. The server they ask is a small one of the program's own.
 #include <chrono>
 #include <iostream>
 #include <string>

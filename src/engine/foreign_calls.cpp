@@ -79,7 +79,8 @@ class ForeignWait {
 
  private:
   void withdraw_all() noexcept {
-    for (std::size_t i = 0; i < linked_; ++i) static_cast<ForeignDescriptor*>(entries_[i].payload)->withdraw(entries_[i]);
+    for (std::size_t i = 0; i < linked_; ++i)
+      static_cast<ForeignDescriptor*>(entries_[i].payload)->withdraw(entries_[i]);
   }
 
   Context& self_;
@@ -89,9 +90,12 @@ class ForeignWait {
 
 int result_of(Outcome outcome) noexcept {
   switch (outcome) {
-    case kFired: return 1;
-    case kClosed: return -EBADF;
-    default: return 0;
+    case kFired:
+      return 1;
+    case kClosed:
+      return -EBADF;
+    default:
+      return 0;
   }
 }
 
@@ -175,7 +179,9 @@ void patched(const char* const* unpatched, std::uint64_t count) noexcept {
 
 }  // namespace
 
-bool patch_is_active() noexcept { return is_patched.load(std::memory_order_acquire); }
+bool patch_is_active() noexcept {
+  return is_patched.load(std::memory_order_acquire);
+}
 
 std::pair<const char* const*, std::size_t> unpatched_calls() noexcept {
   if (!patch_is_active()) return {nullptr, 0};

@@ -40,7 +40,9 @@ int make_epoll() noexcept {
   return nobodys;
 }
 
-std::uint32_t mask_of(short events) { return static_cast<std::uint16_t>(events); }  // bit for bit epoll's
+std::uint32_t mask_of(short events) {
+  return static_cast<std::uint16_t>(events);
+}  // bit for bit epoll's
 
 }  // namespace
 
@@ -64,7 +66,8 @@ ForeignDescriptor* ForeignDescriptor::used(unsigned fd) noexcept {
   return descriptor.state_.load(std::memory_order_acquire) != 0 ? &descriptor : nullptr;
 }
 
-// With the list bit held, so that of two fibers the one that comes later asks for what both want. epoll_ctl does not block.
+// With the list bit held, so that of two fibers the one that comes later asks for what both want. epoll_ctl does
+// not block.
 int ForeignDescriptor::ask_for_events(unsigned fd) const noexcept {
   epoll_event event{};
   event.events = EPOLLONESHOT;
@@ -167,12 +170,14 @@ void for_each_used(unsigned first, unsigned last, Visit visit) noexcept {
 }
 
 // The child of a vfork() shares our memory, and what it closes are its own descriptors.
-bool is_ours() noexcept { return ::getpid() == owner.load(std::memory_order_relaxed); }
+bool is_ours() noexcept {
+  return ::getpid() == owner.load(std::memory_order_relaxed);
+}
 
 }  // namespace
 
-// First whoever waits for what is being closed: their descriptor must not turn into the next one of that number. Those who
-// begin to wait before the kernel closes it are woken afterwards, to look again (foreign_closed).
+// First whoever waits for what is being closed: their descriptor must not turn into the next one of that number.
+// Those who begin to wait before the kernel closes it are woken afterwards, to look again (foreign_closed).
 void foreign_closing(unsigned first, unsigned last) noexcept {
   for_each_used(first, last, [](int epoll, unsigned fd) {
     ForeignDescriptor* descriptor = ForeignDescriptor::used(fd);

@@ -7,13 +7,15 @@
 
 namespace weft::detail {
 
-/// A descriptor that weft does not own and must not change, by its number, for fibers that wait for it inside a foreign call.
+/// A descriptor that weft does not own and must not change, by its number, for fibers that wait for it inside a
+/// foreign call.
 ///
-/// Nothing is remembered about it but who waits. It is registered for one event at a time, for what its waiters ask for
-/// (EPOLLONESHOT), and again for the next wait: that costs a system call a wait, but whatever was closed, duplicated and opened again
-/// under the same number behind our back, a wait begins with the truth. An event that was meant for an earlier owner of the number
-/// only makes somebody look once more. All share one epoll instance beside the reactors' own, which may know the same
-/// descriptor as a weft::Socket's; reactors poll it as one of theirs.
+/// Nothing is remembered about it but who waits. It is registered for one event at a time, for what its waiters ask
+/// for (EPOLLONESHOT), and again for the next wait: that costs a system call a wait, but whatever was closed,
+/// duplicated and opened again under the same number behind our back, a wait begins with the truth. An event that
+/// was meant for an earlier owner of the number only makes somebody look once more. All share one epoll instance
+/// beside the reactors' own, which may know the same descriptor as a weft::Socket's; reactors poll it as one of
+/// theirs.
 class ForeignDescriptor {
  public:
   /// Null: the number is beyond the table, or there is no memory for it.

@@ -4,7 +4,9 @@
 
 namespace weft::patch {
 
-bool active() noexcept { return detail::patch_is_active(); }
+bool active() noexcept {
+  return detail::patch_is_active();
+}
 
 std::vector<std::string> unpatched() {
   const auto [names, count] = detail::unpatched_calls();

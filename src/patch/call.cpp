@@ -21,14 +21,16 @@ namespace weft::patch {
 void* find_next(const char* name) noexcept {
   if (void* found = ::dlsym(RTLD_NEXT, name)) return found;
   char text[256];
-  const int size = std::snprintf(text, sizeof text, "weft-patch: %s() was called, but no library behind this one has it\n", name);
+  const int size =
+      std::snprintf(text, sizeof text, "weft-patch: %s() was called, but no library behind this one has it\n", name);
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text, static_cast<std::size_t>(size));
   std::abort();
 }
 
 namespace {
 
-// When epoll does not take a descriptor: a regular file (it is ready), too many watches, epoll instances nested too deep.
+// When epoll does not take a descriptor: a regular file (it is ready), too many watches, epoll instances nested too
+// deep.
 int wait_on_helper(const Call& call, const pollfd* polled, nfds_t count, Deadline deadline) noexcept {
   const std::unique_ptr<pollfd[]> copy{new (std::nothrow) pollfd[count]};
   if (!copy) return -ENOMEM;
@@ -74,8 +76,8 @@ bool Waits::wait(int error_of_timeout) noexcept {
     errno = EAGAIN;
     return false;
   }
-  // Ready, and still nothing to be had: others were faster, or the kernel's poll knows no better (a datagram for a full UNIX
-  // socket that this one is not connected to). Then it is a matter of time.
+  // Ready, and still nothing to be had: others were faster, or the kernel's poll knows no better (a datagram for a
+  // full UNIX socket that this one is not connected to). Then it is a matter of time.
   if (futile_++ >= kFutileBeforeSleep) {
     const auto pause = std::chrono::microseconds{100} * (1U << std::min(futile_ - kFutileBeforeSleep, kMostDoublings));
     call_.sleep_until(Deadline::earlier(deadline_, Deadline::after(pause)));

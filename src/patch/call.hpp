@@ -73,10 +73,10 @@ class Call {
 };
 
 /// A Call named `call`, for the function that it stands in.
-#define WEFT_PATCH_CALL(NAME) const ::weft::patch::Call call { NAME, __builtin_return_address(0) }
+#define WEFT_PATCH_CALL(NAME) const ::weft::patch::Call call(NAME, __builtin_return_address(0))
 
-/// The waiting of one call for one descriptor: as long as the timeout says that the program has set, and not at all if the program
-/// has made it non-blocking. Asks for both only when there is something to wait for.
+/// The waiting of one call for one descriptor: as long as the timeout says that the program has set, and not at all
+/// if the program has made it non-blocking. Asks for both only when there is something to wait for.
 class Waits {
  public:
   /// `timeout`: SO_RCVTIMEO, SO_SNDTIMEO, or 0 for what is no socket.
@@ -99,8 +99,8 @@ class Waits {
     }
   }
 
-  /// For calls that cannot be told not to block: waits until one will probably not, then makes it on a helper thread, so that
-  /// whoever is faster holds up that thread, and no worker.
+  /// For calls that cannot be told not to block: waits until one will probably not, then makes it on a helper
+  /// thread, so that whoever is faster holds up that thread, and no worker.
   template <class Job>
   auto when_ready(Job job) noexcept {
     if (!may_wait()) return job();

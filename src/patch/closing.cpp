@@ -1,5 +1,5 @@
-// What ends a descriptor. On any thread: whoever waits for it on a fiber must not go on waiting, least of all for the next
-// one that gets the same number.
+// What ends a descriptor. On any thread: whoever waits for it on a fiber must not go on waiting, least of all for
+// the next one that gets the same number.
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -38,7 +38,9 @@ class Closing {
   const unsigned last_;
 };
 
-bool is_open(int fd) noexcept { return ::fcntl(fd, F_GETFD) >= 0; }
+bool is_open(int fd) noexcept {
+  return ::fcntl(fd, F_GETFD) >= 0;
+}
 
 }  // namespace
 

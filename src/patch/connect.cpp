@@ -46,7 +46,9 @@ int connect_and_wait(const Call& call, int fd, const sockaddr* address, socklen_
 }
 
 /// What is not listening fails at once, and would never become readable.
-bool may_wait_for_peers(int fd) noexcept { return socket_option(fd, SO_ACCEPTCONN) == 1; }
+bool may_wait_for_peers(int fd) noexcept {
+  return socket_option(fd, SO_ACCEPTCONN) == 1;
+}
 
 }  // namespace
 

@@ -43,7 +43,9 @@ bool is_on_disk(int fd) noexcept {
 }
 
 /// Kernels before 6.5 know RWF_NOWAIT for few kinds of files; terminals do not know it at all.
-bool cannot_be_asked_not_to_block() noexcept { return errno == EOPNOTSUPP || errno == ENOSYS; }
+bool cannot_be_asked_not_to_block() noexcept {
+  return errno == EOPNOTSUPP || errno == ENOSYS;
+}
 
 ssize_t read_file(const Call& call, int fd, const iovec* vectors, int count) noexcept {
   if (is_on_disk(fd)) return real_readv(fd, vectors, count);
@@ -62,7 +64,8 @@ ssize_t read_vectors(const Call& call, int fd, const iovec* vectors, int count) 
   return size >= 0 || errno != ENOTSOCK ? size : read_file(call, fd, vectors, count);
 }
 
-/// On a helper thread signals are blocked: the one that goes with EPIPE is taken away there and raised by whoever wrote.
+/// On a helper thread signals are blocked: the one that goes with EPIPE is taken away there and raised by whoever
+/// wrote.
 ssize_t write_on_helper(Waits& waits, int fd, const iovec* vectors, int count) noexcept {
   const ssize_t size = waits.when_ready([=] {
     const ssize_t written = real_writev(fd, vectors, count);
@@ -123,8 +126,8 @@ bool is_regular(int fd) noexcept {
   return ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
 }
 
-/// Through a buffer: sendfile itself waits for the receiver wherever the descriptor says so. The file's position ends up behind what
-/// was sent, not behind what was read.
+/// Through a buffer: sendfile itself waits for the receiver wherever the descriptor says so. The file's position
+/// ends up behind what was sent, not behind what was read.
 ssize_t copy_file(const Call& call, int out, int in, off_t& offset, std::size_t size) noexcept {
   constexpr std::size_t kPiece = 64 * 1024;
   const std::unique_ptr<char[]> buffer{new (std::nothrow) char[kPiece]};

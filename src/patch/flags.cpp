@@ -13,7 +13,9 @@ std::atomic<int> in_room{0};  // so many: above zero those who connect, below it
 // A signal handler of the thread that is inside must not wait for it to leave.
 thread_local bool this_thread_is_inside = false;
 
-bool concerns_flags(int command) { return command == F_GETFL || command == F_SETFL; }
+bool concerns_flags(int command) {
+  return command == F_GETFL || command == F_SETFL;
+}
 
 }  // namespace
 
@@ -27,7 +29,8 @@ FlagRoom::FlagRoom(Kind kind) noexcept : step_{static_cast<int>(kind)} {
     if (seen * step_ < 0) {
       ::sched_yield();
       seen = in_room.load(std::memory_order_relaxed);
-    } else if (in_room.compare_exchange_weak(seen, seen + step_, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+    } else if (in_room.compare_exchange_weak(seen, seen + step_, std::memory_order_acq_rel,
+                                             std::memory_order_relaxed)) {
       return;
     }
   }

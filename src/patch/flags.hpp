@@ -11,9 +11,9 @@ WEFT_PATCH_REAL(fcntl);
 WEFT_PATCH_REAL(fcntl64);
 WEFT_PATCH_REAL(ioctl);
 
-/// connect() is the one call that can be kept from blocking only by the descriptor's O_NONBLOCK. It is set for that one system call, and
-/// meanwhile nobody in this process may look at flags, or change them: whoever does either is in a room that others of
-/// its kind may enter, and the other kind may not.
+/// connect() is the one call that can be kept from blocking only by the descriptor's O_NONBLOCK. It is set for that
+/// one system call, and meanwhile nobody in this process may look at flags, or change them: whoever does either is
+/// in a room that others of its kind may enter, and the other kind may not.
 class FlagRoom {
  public:
   enum class Kind : int { Connecting = 1, Looking = -1 };

@@ -1,6 +1,7 @@
-// Mutexes of C libraries. One is held by a thread; fibers that take turns on a thread would lock each other, and the thread,
-// out, if one waited with a mutex locked and the next one wanted it. So waiting with one is reported, and a fiber that wants such a
-// mutex does not block: it lets others run until the holder has gone on and unlocked it.
+// Mutexes of C libraries. One is held by a thread; fibers that take turns on a thread would lock each other, and
+// the thread, out, if one waited with a mutex locked and the next one wanted it. So waiting with one is reported,
+// and a fiber that wants such a mutex does not block: it lets others run until the holder has gone on and unlocked
+// it.
 
 #include "patch/locks.hpp"
 
@@ -48,7 +49,8 @@ class ListLock {
 /// Whether this pair of places is new. When the table is full, everything is old.
 bool is_first_report(const void* caller, const void* locked_at) noexcept {
   static std::atomic<std::uintptr_t> seen[256];
-  const std::uintptr_t place = reinterpret_cast<std::uintptr_t>(caller) * 31 + reinterpret_cast<std::uintptr_t>(locked_at);
+  const std::uintptr_t place =
+      reinterpret_cast<std::uintptr_t>(caller) * 31 + reinterpret_cast<std::uintptr_t>(locked_at);
   for (auto& slot : seen) {
     std::uintptr_t before = slot.load(std::memory_order_relaxed);
     if (before == 0 && slot.compare_exchange_strong(before, place, std::memory_order_relaxed)) return true;
@@ -69,7 +71,8 @@ void report(const Call& call, const ForeignLocks& locks) noexcept {
   message.add(", while it holds %u pthread mutex%s, the last one locked at ", static_cast<unsigned>(locks.count),
               locks.count == 1 ? "" : "es");
   message.add_place(last.locked_at);
-  message.add(". Who else wants it has to wait, a thread by blocking: unlock it before calls that wait, or use weft::Lock\n");
+  message.add(
+      ". Who else wants it has to wait, a thread by blocking: unlock it before calls that wait, or use weft::Lock\n");
   message.write();
 }
 
@@ -77,7 +80,8 @@ void report(const Call& call, const ForeignLocks& locks) noexcept {
 
 WaitingWithLocks::WaitingWithLocks(const Call& call) noexcept {
   const ForeignLocks* locks = engine()->locks();
-  if (!locks || locks->count == 0) [[likely]] return;
+  if (!locks || locks->count == 0) [[likely]]
+    return;
   locks_ = locks;
   report(call, *locks);
   const ListLock guard;
@@ -96,11 +100,13 @@ void WaitingWithLocks::leave() noexcept {
 
 bool WaitingWithLocks::holds(const void* mutex) const noexcept {
   const std::uint32_t known = std::min(locks_->count, ForeignLocks::kMost);
-  return std::any_of(locks_->held, locks_->held + known, [=](const ForeignLocks::Held& held) { return held.mutex == mutex; });
+  return std::any_of(locks_->held, locks_->held + known,
+                     [=](const ForeignLocks::Held& held) { return held.mutex == mutex; });
 }
 
 bool WaitingWithLocks::one_holds(const void* mutex) noexcept {
-  if (waiting_now.load(std::memory_order_relaxed) == 0) [[likely]] return false;
+  if (waiting_now.load(std::memory_order_relaxed) == 0) [[likely]]
+    return false;
   const ListLock guard;
   for (const WaitingWithLocks* waiting = first_waiting; waiting; waiting = waiting->next_) {
     if (waiting->holds(mutex)) return true;
@@ -141,8 +147,9 @@ void forget(ForeignLocks& locks, const void* mutex) noexcept {
   if (locks.count > ForeignLocks::kMost) --locks.count;
 }
 
-/// Tries again and again, and lets others run in between. Once it has begun it never blocks: its holder, gone on, may be waiting
-/// to run on this very thread. trylock alone will not do, as it takes all fibers of a thread for one owner.
+/// Tries again and again, and lets others run in between. Once it has begun it never blocks: its holder, gone on,
+/// may be waiting to run on this very thread. trylock alone will not do, as it takes all fibers of a thread for one
+/// owner.
 template <class Expired>
 int lock_while_others_run(const Call& call, pthread_mutex_t* mutex, Expired expired) noexcept {
   auto pause = std::chrono::microseconds{20};
@@ -157,7 +164,9 @@ int lock_while_others_run(const Call& call, pthread_mutex_t* mutex, Expired expi
   }
 }
 
-bool must_let_others_run(pthread_mutex_t* mutex) noexcept { return WaitingWithLocks::one_holds(mutex) && on_fiber(); }
+bool must_let_others_run(pthread_mutex_t* mutex) noexcept {
+  return WaitingWithLocks::one_holds(mutex) && on_fiber();
+}
 
 auto passed(clockid_t clock, const timespec& time) noexcept {
   return [clock, time] {

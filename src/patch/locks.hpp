@@ -8,8 +8,8 @@ namespace weft::patch {
 
 class Call;
 
-/// Around each wait of a patched call. If the fiber holds pthread mutexes it is told, once a place, and whoever wants one of them
-/// on a fiber can see that its holder waits (locks.cpp).
+/// Around each wait of a patched call. If the fiber holds pthread mutexes it is told, once a place, and whoever
+/// wants one of them on a fiber can see that its holder waits (locks.cpp).
 class WaitingWithLocks {
  public:
   explicit WaitingWithLocks(const Call& call) noexcept;

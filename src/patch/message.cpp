@@ -28,14 +28,17 @@ void Message::add_place(const void* address) noexcept {
   const char* const object = slash ? slash + 1 : info.dli_fname;
   const auto at = reinterpret_cast<std::uintptr_t>(address);
   if (info.dli_sname) {
-    add("%s(%s+%#zx)", object, info.dli_sname, static_cast<std::size_t>(at - reinterpret_cast<std::uintptr_t>(info.dli_saddr)));
+    add("%s(%s+%#zx)", object, info.dli_sname,
+        static_cast<std::size_t>(at - reinterpret_cast<std::uintptr_t>(info.dli_saddr)));
   } else {
     add("%s+%#zx", object, static_cast<std::size_t>(at - reinterpret_cast<std::uintptr_t>(info.dli_fbase)));
   }
 }
 
 // Past our own write(): the message is about a fiber that is in the midst of something.
-void Message::write() const noexcept { ::syscall(SYS_write, STDERR_FILENO, text_, size_); }
+void Message::write() const noexcept {
+  ::syscall(SYS_write, STDERR_FILENO, text_, size_);
+}
 
 bool is_quiet() noexcept {
   const char* const wish = std::getenv("WEFT_PATCH");

@@ -22,8 +22,9 @@ WEFT_PATCH_REAL(gethostbyaddr_r);
 
 namespace {
 
-/// The result of those that keep it for the caller until its next call: one a thread, changed only while the fiber that asked is
-/// running there, so that another fiber's question in between cannot overwrite what this one has not read yet.
+/// The result of those that keep it for the caller until its next call: one a thread, changed only while the fiber
+/// that asked is running there, so that another fiber's question in between cannot overwrite what this one has not
+/// read yet.
 struct KeptHost {
   hostent host{};
   std::unique_ptr<char[]> room;
@@ -80,7 +81,8 @@ WEFT_PATCHES int getnameinfo(const sockaddr* address, socklen_t size, char* host
     return real_getnameinfo(address, size, host, host_size, service, service_size, flags);
   }
   WEFT_PATCH_CALL("getnameinfo");
-  return on_resolver(call, [=] { return real_getnameinfo(address, size, host, host_size, service, service_size, flags); });
+  return on_resolver(call,
+                     [=] { return real_getnameinfo(address, size, host, host_size, service, service_size, flags); });
 }
 
 WEFT_PATCHES hostent* gethostbyname(const char* name) {
@@ -107,14 +109,15 @@ WEFT_PATCHES hostent* gethostbyaddr(const void* address, socklen_t address_size,
   });
 }
 
-WEFT_PATCHES int gethostbyname_r(const char* name, hostent* host, char* room, std::size_t size, hostent** result, int* error) {
+WEFT_PATCHES int gethostbyname_r(const char* name, hostent* host, char* room, std::size_t size, hostent** result,
+                                 int* error) {
   if (!on_fiber()) return real_gethostbyname_r(name, host, room, size, result, error);
   WEFT_PATCH_CALL("gethostbyname_r");
   return on_resolver(call, [=] { return real_gethostbyname_r(name, host, room, size, result, error); });
 }
 
-WEFT_PATCHES int gethostbyname2_r(const char* name, int family, hostent* host, char* room, std::size_t size, hostent** result,
-                                  int* error) {
+WEFT_PATCHES int gethostbyname2_r(const char* name, int family, hostent* host, char* room, std::size_t size,
+                                  hostent** result, int* error) {
   if (!on_fiber()) return real_gethostbyname2_r(name, family, host, room, size, result, error);
   WEFT_PATCH_CALL("gethostbyname2_r");
   return on_resolver(call, [=] { return real_gethostbyname2_r(name, family, host, room, size, result, error); });
@@ -124,5 +127,6 @@ WEFT_PATCHES int gethostbyaddr_r(const void* address, socklen_t address_size, in
                                  std::size_t size, hostent** result, int* error) {
   if (!on_fiber()) return real_gethostbyaddr_r(address, address_size, family, host, room, size, result, error);
   WEFT_PATCH_CALL("gethostbyaddr_r");
-  return on_resolver(call, [=] { return real_gethostbyaddr_r(address, address_size, family, host, room, size, result, error); });
+  return on_resolver(
+      call, [=] { return real_gethostbyaddr_r(address, address_size, family, host, room, size, result, error); });
 }

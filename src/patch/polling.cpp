@@ -1,5 +1,5 @@
-// poll, select and epoll_wait in all their spellings. Each looks, waits until a look is worth while, and looks again; what it
-// returns is always what the kernel's own call said.
+// poll, select and epoll_wait in all their spellings. Each looks, waits until a look is worth while, and looks
+// again; what it returns is always what the kernel's own call said.
 
 #include "patch/polling.hpp"
 
@@ -138,7 +138,8 @@ class Selection {
   nfds_t polled_count_ = 0;
 };
 
-int select_until(const Call& call, int count, fd_set* readable, fd_set* writable, fd_set* urgent, Deadline deadline) noexcept {
+int select_until(const Call& call, int count, fd_set* readable, fd_set* writable, fd_set* urgent,
+                 Deadline deadline) noexcept {
   Selection selection{count, readable, writable, urgent};
   if (!selection.complete()) {
     errno = ENOMEM;
@@ -174,7 +175,8 @@ WEFT_PATCHES int __poll_chk(pollfd* polled, nfds_t count, int milliseconds, std:
   return poll_until(call, polled, count, deadline_of(milliseconds));
 }
 
-WEFT_PATCHES int __ppoll_chk(pollfd* polled, nfds_t count, const timespec* timeout, const sigset_t* mask, std::size_t bytes) {
+WEFT_PATCHES int __ppoll_chk(pollfd* polled, nfds_t count, const timespec* timeout, const sigset_t* mask,
+                             std::size_t bytes) {
   if (bytes / sizeof *polled < count || !on_fiber() || !is_valid(timeout)) {
     return real___ppoll_chk(polled, count, timeout, mask, bytes);
   }
@@ -189,7 +191,8 @@ WEFT_PATCHES int select(int count, fd_set* readable, fd_set* writable, fd_set* u
   WEFT_PATCH_CALL("select");
   weft::Deadline deadline = weft::Deadline::never();
   if (timeout) {
-    deadline = weft::Deadline::after(std::chrono::seconds{timeout->tv_sec} + std::chrono::microseconds{timeout->tv_usec});
+    deadline =
+        weft::Deadline::after(std::chrono::seconds{timeout->tv_sec} + std::chrono::microseconds{timeout->tv_usec});
   }
   const int ready = select_until(call, count, readable, writable, urgent, deadline);
   if (timeout) {  // Linux tells what is left
@@ -201,7 +204,8 @@ WEFT_PATCHES int select(int count, fd_set* readable, fd_set* writable, fd_set* u
 
 WEFT_PATCHES int pselect(int count, fd_set* readable, fd_set* writable, fd_set* urgent, const timespec* timeout,
                          const sigset_t* mask) {
-  if (count < 0 || !is_valid(timeout) || !on_fiber()) return real_pselect(count, readable, writable, urgent, timeout, mask);
+  if (count < 0 || !is_valid(timeout) || !on_fiber())
+    return real_pselect(count, readable, writable, urgent, timeout, mask);
   WEFT_PATCH_CALL("pselect");
   if (mask) return call.on_helper([&] { return real_pselect(count, readable, writable, urgent, timeout, mask); });
   return select_until(call, count, readable, writable, urgent, deadline_of(timeout));

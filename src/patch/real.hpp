@@ -7,8 +7,8 @@ namespace weft::patch {
 /// Finds what the program would call if this library were not there. Ends the program when there is no such function.
 [[nodiscard]] void* find_next(const char* name) noexcept;
 
-/// The function of this name in the libraries behind this one, found on first use: calls may come before any constructor has run,
-/// from the dynamic linker's own or another library's.
+/// The function of this name in the libraries behind this one, found on first use: calls may come before any
+/// constructor has run, from the dynamic linker's own or another library's.
 template <class Function>
 class Real {
  public:
@@ -30,7 +30,7 @@ class Real {
 };
 
 /// A Real named real_NAME, for the function that the system's headers declare under this name.
-#define WEFT_PATCH_REAL(NAME) constinit inline ::weft::patch::Real<decltype(::NAME)> real_##NAME { #NAME }
+#define WEFT_PATCH_REAL(NAME) constinit inline ::weft::patch::Real<decltype(::NAME)> real_##NAME(#NAME)
 
 /// Before the definition of a function that replaces another library's.
 #define WEFT_PATCHES extern "C" __attribute__((visibility("default")))

@@ -10,7 +10,8 @@
 extern "C" {
 // Declared by the headers only for programs that are compiled to be checked.
 ssize_t __recv_chk(int fd, void* buffer, std::size_t size, std::size_t room, int flags);
-ssize_t __recvfrom_chk(int fd, void* buffer, std::size_t size, std::size_t room, int flags, sockaddr* from, socklen_t* from_size);
+ssize_t __recvfrom_chk(int fd, void* buffer, std::size_t size, std::size_t room, int flags, sockaddr* from,
+                       socklen_t* from_size);
 }
 
 namespace weft::patch {
@@ -25,9 +26,13 @@ WEFT_PATCH_REAL(__recvfrom_chk);
 namespace {
 
 // Errors of earlier sends and urgent data are there or not: the kernel itself never waits for them.
-bool never_waits(int flags) { return (flags & (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB)) != 0; }
+bool never_waits(int flags) {
+  return (flags & (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB)) != 0;
+}
 
-bool is_stream(int fd) noexcept { return socket_option(fd, SO_TYPE) == SOCK_STREAM; }
+bool is_stream(int fd) noexcept {
+  return socket_option(fd, SO_TYPE) == SOCK_STREAM;
+}
 
 // On what is no stream MSG_WAITALL has no meaning.
 ssize_t receive_all(const Call& call, int fd, void* buffer, std::size_t size, int flags, sockaddr* from,
@@ -37,14 +42,16 @@ ssize_t receive_all(const Call& call, int fd, void* buffer, std::size_t size, in
   std::size_t got = 0;
   do {
     char* const at = static_cast<char*>(buffer) + got;
-    const ssize_t more = waits.repeat([&] { return real_recvfrom(fd, static_cast<void*>(at), size - got, once, from, from_size); });
+    const ssize_t more =
+        waits.repeat([&] { return real_recvfrom(fd, static_cast<void*>(at), size - got, once, from, from_size); });
     if (more <= 0) return got > 0 ? static_cast<ssize_t>(got) : more;
     got += static_cast<std::size_t>(more);
   } while (got < size && is_stream(fd) && waits.may_wait());
   return static_cast<ssize_t>(got);
 }
 
-int receive_messages(const Call& call, int fd, mmsghdr* messages, unsigned count, int flags, Deadline deadline) noexcept {
+int receive_messages(const Call& call, int fd, mmsghdr* messages, unsigned count, int flags,
+                     Deadline deadline) noexcept {
   const bool wait_for_one = (flags & MSG_WAITFORONE) != 0;
   flags &= ~MSG_WAITFORONE;
   unsigned done = 0;
@@ -72,7 +79,8 @@ ssize_t receive(const Call& call, int fd, void* buffer, std::size_t size, int fl
   if (never_waits(flags)) return real_recvfrom(fd, buffer, size, flags, from, from_size);
   if (flags & MSG_WAITALL) {
     // What was only looked at is there the next time, too, so that it cannot be collected.
-    if (flags & MSG_PEEK) return call.on_helper([&] { return real_recvfrom(fd, buffer, size, flags, from, from_size); });
+    if (flags & MSG_PEEK)
+      return call.on_helper([&] { return real_recvfrom(fd, buffer, size, flags, from, from_size); });
     return receive_all(call, fd, buffer, size, flags, from, from_size);
   }
   Waits waits{call, fd, POLLIN, SO_RCVTIMEO};
@@ -127,7 +135,9 @@ WEFT_PATCHES int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, 
   if (bad || never_waits(flags) || !on_fiber()) return real_recvmmsg(fd, messages, count, flags, timeout);
   WEFT_PATCH_CALL("recvmmsg");
   weft::Deadline deadline = weft::Deadline::never();
-  if (timeout) deadline = weft::Deadline::after(std::chrono::seconds{timeout->tv_sec} + std::chrono::nanoseconds{timeout->tv_nsec});
+  if (timeout)
+    deadline =
+        weft::Deadline::after(std::chrono::seconds{timeout->tv_sec} + std::chrono::nanoseconds{timeout->tv_nsec});
   const int done = receive_messages(call, fd, messages, count, flags, deadline);
   if (timeout && done > 0) {
     const auto left = deadline.remaining().count();

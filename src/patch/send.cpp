@@ -17,9 +17,11 @@ WEFT_PATCH_REAL(sendmmsg);
 
 namespace {
 
-/// The rest of a message of which a part was sent, on a descriptor that may be waited for: a blocking send ends only when all is
-/// on its way, or fails. An error then is the next call's, as in the kernel; so is the signal that comes with a closed pipe.
-ssize_t send_rest(Waits& waits, int fd, const msghdr* message, int flags, std::size_t sent, std::size_t total) noexcept {
+/// The rest of a message of which a part was sent, on a descriptor that may be waited for: a blocking send ends
+/// only when all is on its way, or fails. An error then is the next call's, as in the kernel; so is the signal that
+/// comes with a closed pipe.
+ssize_t send_rest(Waits& waits, int fd, const msghdr* message, int flags, std::size_t sent,
+                  std::size_t total) noexcept {
   Rest rest{message->msg_iov, message->msg_iovlen};
   if (!rest) return static_cast<ssize_t>(sent);
   rest.skip(sent);
@@ -70,7 +72,8 @@ WEFT_PATCHES ssize_t send(int fd, const void* data, std::size_t size, int flags)
   return send_buffer(call, fd, data, size, flags, nullptr, 0);
 }
 
-WEFT_PATCHES ssize_t sendto(int fd, const void* data, std::size_t size, int flags, const sockaddr* to, socklen_t to_size) {
+WEFT_PATCHES ssize_t sendto(int fd, const void* data, std::size_t size, int flags, const sockaddr* to,
+                            socklen_t to_size) {
   if ((flags & MSG_DONTWAIT) || !on_fiber()) return real_sendto(fd, data, size, flags, to, to_size);
   WEFT_PATCH_CALL("sendto");
   return send_buffer(call, fd, data, size, flags, to, to_size);

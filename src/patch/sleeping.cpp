@@ -19,9 +19,13 @@ WEFT_PATCH_REAL(clock_nanosleep);
 
 namespace {
 
-bool is_valid(const timespec& time) noexcept { return time.tv_sec >= 0 && time.tv_nsec >= 0 && time.tv_nsec < 1'000'000'000; }
+bool is_valid(const timespec& time) noexcept {
+  return time.tv_sec >= 0 && time.tv_nsec >= 0 && time.tv_nsec < 1'000'000'000;
+}
 
-auto duration_of(const timespec& time) noexcept { return std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec}; }
+auto duration_of(const timespec& time) noexcept {
+  return std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec};
+}
 
 /// Clocks of the world's time; those that count a process's or a thread's own are left to the kernel.
 bool is_of_the_world(clockid_t clock) noexcept {

@@ -8,10 +8,11 @@
 
 namespace weft::patch {
 
-// The parts of the socket calls that others are made of. Each blocks as its namesake does, as far as the program has not asked
-// otherwise, and sets errno.
+// The parts of the socket calls that others are made of. Each blocks as its namesake does, as far as the program
+// has not asked otherwise, and sets errno.
 
-ssize_t receive(const Call& call, int fd, void* buffer, std::size_t size, int flags, sockaddr* from, socklen_t* from_size) noexcept;
+ssize_t receive(const Call& call, int fd, void* buffer, std::size_t size, int flags, sockaddr* from,
+                socklen_t* from_size) noexcept;
 ssize_t receive_message(const Call& call, int fd, msghdr* message, int flags) noexcept;
 ssize_t send_message(const Call& call, int fd, const msghdr* message, int flags) noexcept;
 /// One buffer: `to` may be null.

@@ -14,6 +14,7 @@ namespace weft::patch {
 
 namespace {
 
+// clang-format off
 constexpr const char* kNames[] = {
     "connect", "accept", "accept4",
     "read", "__read_chk", "readv", "write", "writev", "sendfile", "sendfile64",
@@ -24,8 +25,10 @@ constexpr const char* kNames[] = {
     "getaddrinfo", "getnameinfo", "gethostbyname", "gethostbyname2", "gethostbyaddr",
     "gethostbyname_r", "gethostbyname2_r", "gethostbyaddr_r",
     "close", "dup2", "dup3", "close_range", "closefrom", "fcntl", "fcntl64", "ioctl",
-    "pthread_mutex_lock", "pthread_mutex_trylock", "pthread_mutex_timedlock", "pthread_mutex_clocklock", "pthread_mutex_unlock",
+    "pthread_mutex_lock", "pthread_mutex_trylock", "pthread_mutex_timedlock", "pthread_mutex_clocklock",
+    "pthread_mutex_unlock",
 };
+// clang-format on
 constexpr std::size_t kCount = sizeof kNames / sizeof *kNames;
 
 const char* unpatched[kCount];
@@ -48,16 +51,19 @@ bool is_sanitizers(const char* name, const void* object) noexcept {
 
 void say_inactive() noexcept {
   Message message;
-  message.add("weft-patch: inactive, as there is no weft in this program whose fibers it could serve. One that contains "
-              "libweft.a has to export the engine: link it with -Wl,--export-dynamic-symbol=weft_foreign_calls (weft::weft of CMake and "
-              "pkg-config do), or with libweft.so. WEFT_PATCH=quiet silences this\n");
+  message.add(
+      "weft-patch: inactive, as there is no weft in this program whose fibers it could serve. One that contains "
+      "libweft.a has to export the engine: link it with -Wl,--export-dynamic-symbol=weft_foreign_calls (weft::weft of "
+      "CMake and "
+      "pkg-config do), or with libweft.so. WEFT_PATCH=quiet silences this\n");
   message.write();
 }
 
 void check_names() noexcept {
   const void* const self = object_of(reinterpret_cast<const void*>(&check_names));
   Message message;
-  message.add("weft-patch: these calls will block the workers of fibers, as another definition comes before the patched one:");
+  message.add(
+      "weft-patch: these calls will block the workers of fibers, as another definition comes before the patched one:");
   for (const char* const name : kNames) {
     const char* file = "an unknown place";
     const void* const object = object_of(::dlsym(RTLD_DEFAULT, name), &file);

@@ -26,7 +26,9 @@ namespace {
 
 const detail::ForeignCalls& calls = weft_foreign_calls;
 
-std::int64_t in(std::chrono::nanoseconds time) { return Deadline::after(time).nanoseconds(); }
+std::int64_t in(std::chrono::nanoseconds time) {
+  return Deadline::after(time).nanoseconds();
+}
 constexpr std::int64_t kNever = INT64_MAX;
 
 int wait_for(int fd, short events, std::int64_t deadline = kNever) {
@@ -83,8 +85,8 @@ TEST_F(ForeignCalls, WaitingFiberGoesOnOnItsThreadThoughAllOthersMove) {
               calls.sleep_until(in(std::chrono::microseconds{50}));
               break;
             default:
-              EXPECT_TRUE(calls.run_on_helper([](void* thread) { *static_cast<int*>(thread) = ::gettid(); },
-                                              &helper, detail::ForeignCalls::Helpers::Blocking));
+              EXPECT_TRUE(calls.run_on_helper([](void* thread) { *static_cast<int*>(thread) = ::gettid(); }, &helper,
+                                              detail::ForeignCalls::Helpers::Blocking));
               EXPECT_NE(helper, before);
               EXPECT_NE(helper, 0);
           }

@@ -1,4 +1,5 @@
-// Each patched call does what the unpatched one does: one program writes down what came of it, and the accounts are compared.
+// Each patched call does what the unpatched one does: one program writes down what came of it, and the accounts are
+// compared.
 #include <gtest/gtest.h>
 
 #include <string>

@@ -21,10 +21,13 @@ ProgramResult run_part(const std::string& part) {
 
 class PatchedFibers : public testing::TestWithParam<const char*> {};
 
-TEST_P(PatchedFibers, KeepTheirPromise) { EXPECT_EQ(run_part(GetParam()).output, "done\n"); }
+TEST_P(PatchedFibers, KeepTheirPromise) {
+  EXPECT_EQ(run_part(GetParam()).output, "done\n");
+}
 
 INSTANTIATE_TEST_SUITE_P(All, PatchedFibers,
-                         testing::Values("many", "pinned", "crowd", "closing", "interrupting", "killing", "flags", "forking"),
+                         testing::Values("many", "pinned", "crowd", "closing", "interrupting", "killing", "flags",
+                                         "forking"),
                          [](const auto& part) { return std::string{part.param}; });
 
 TEST(Patch, FiberThatWaitsWithMutexesIsReportedOncePerPlace) {
@@ -40,7 +43,8 @@ TEST(Patch, FiberThatWaitsWithMutexesIsReportedOncePerPlace) {
 TEST(Patch, SaysAtStartWhatItCouldNotPatch) {
   const Preloaded patch;
   const ProgramResult result = run_program("own_usleep");
-  EXPECT_EQ(count_of(result.output, "as another definition comes before the patched one: usleep ("), 1) << result.output;
+  EXPECT_EQ(count_of(result.output, "as another definition comes before the patched one: usleep ("), 1)
+      << result.output;
   EXPECT_EQ(count_of(result.output, "not patched: usleep\nactive, 42\n"), 1) << result.output;
   EXPECT_EQ(count_of(result.output, "\n"), 3) << result.output;
 }
@@ -50,7 +54,9 @@ TEST(Patch, IsQuietIfAskedTo) {
   EXPECT_EQ(run_program("own_usleep").output, "not patched: usleep\nactive, 42\n");
 }
 
-TEST(Patch, IsNotThereUnlessAskedFor) { EXPECT_EQ(run_program("own_usleep").output, "inactive, 42\n"); }
+TEST(Patch, IsNotThereUnlessAskedFor) {
+  EXPECT_EQ(run_program("own_usleep").output, "inactive, 42\n");
+}
 
 TEST(Patch, SaysThatItIsInactiveWhereThereIsNoEngine) {
   if (under_address_sanitizer()) GTEST_SKIP() << "a library with a sanitizer in it needs a program with one";

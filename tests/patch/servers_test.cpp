@@ -141,7 +141,8 @@ class SlowHttpServer {
         request += more;
       }
       sleep_for(50ms);
-      const std::string text = "HTTP/1.1 200 OK\r\nContent-Length: 14\r\nConnection: close\r\n\r\n" + std::string{kBody};
+      const std::string text =
+          "HTTP/1.1 200 OK\r\nContent-Length: 14\r\nConnection: close\r\n\r\n" + std::string{kBody};
       peer.send_all(text.data(), text.size());
     } catch (const OSError&) {  // the peer has gone
     }
@@ -196,13 +197,17 @@ TEST_F(PatchedLibraries, LibcurlAndNginxBeforeASlowServer) {
   if (!is_installed("libcurl", "nginx")) GTEST_SKIP() << reason_;
   const SlowHttpServer behind;
   const Scratch scratch;
-  std::ofstream{scratch / "nginx.conf"} << "daemon off; master_process off; pid " << scratch / "pid" << "; error_log stderr;\n"
+  std::ofstream{scratch / "nginx.conf"} << "daemon off; master_process off; pid " << scratch / "pid"
+                                        << "; error_log stderr;\n"
                                         << "events { worker_connections 1024; }\n"
                                         << "http { access_log off; client_body_temp_path " << scratch / "body"
-                                        << "; proxy_temp_path " << scratch / "proxy" << "; fastcgi_temp_path " << scratch / "fastcgi"
-                                        << "; uwsgi_temp_path " << scratch / "uwsgi" << "; scgi_temp_path " << scratch / "scgi"
+                                        << "; proxy_temp_path " << scratch / "proxy"
+                                        << "; fastcgi_temp_path " << scratch / "fastcgi"
+                                        << "; uwsgi_temp_path " << scratch / "uwsgi"
+                                        << "; scgi_temp_path " << scratch / "scgi"
                                         << ";\n server { listen unix:" << scratch / "socket"
-                                        << " backlog=512; location / { proxy_pass http://" << behind.host() << "; } } }\n";
+                                        << " backlog=512; location / { proxy_pass http://" << behind.host()
+                                        << "; } } }\n";
   Server nginx{{*found("nginx"), "-p", scratch.path(), "-c", scratch / "nginx.conf"}, scratch / "log"};
   wait_until_up(nginx, scratch / "socket");
   if (HasFatalFailure()) return;
@@ -213,8 +218,8 @@ TEST_F(PatchedLibraries, HiredisAndRedis) {
   if (!is_installed("hiredis", "redis-server")) GTEST_SKIP() << reason_;
   const Scratch scratch;
   const std::string socket = scratch / "socket";
-  Server redis{{*found("redis-server"), "--port", "0", "--unixsocket", socket, "--dir", scratch.path(), "--save", "", "--appendonly",
-                "no", "--daemonize", "no"},
+  Server redis{{*found("redis-server"), "--port", "0", "--unixsocket", socket, "--dir", scratch.path(), "--save", "",
+                "--appendonly", "no", "--daemonize", "no"},
                scratch / "log"};
   wait_until_up(redis, socket);
   if (HasFatalFailure()) return;
@@ -222,13 +227,14 @@ TEST_F(PatchedLibraries, HiredisAndRedis) {
 }
 
 TEST_F(PatchedLibraries, LibmariadbAndMariadb) {
-  if (!is_installed("libmariadb", "mariadbd") || !is_installed("libmariadb", "mariadb-install-db")) GTEST_SKIP() << reason_;
+  if (!is_installed("libmariadb", "mariadbd") || !is_installed("libmariadb", "mariadb-install-db"))
+    GTEST_SKIP() << reason_;
   const Scratch scratch;
   const std::string socket = scratch / "socket";
   const std::string user = ::getuid() == 0 ? "--user=root" : "--skip-name-resolve";
   {
-    Server install{{*found("mariadb-install-db"), "--no-defaults", "--datadir=" + scratch / "data", user, "--skip-test-db",
-                    "--auth-root-authentication-method=normal"},
+    Server install{{*found("mariadb-install-db"), "--no-defaults", "--datadir=" + scratch / "data", user,
+                    "--skip-test-db", "--auth-root-authentication-method=normal"},
                    scratch / "install"};
     ASSERT_TRUE(eventually([&] { return install.has_ended(); }));
     ASSERT_TRUE(fs::exists(scratch / "data/mysql")) << install.log();

@@ -4,7 +4,9 @@
 
 #include <weft/io/patch.hpp>
 
-extern "C" int usleep(unsigned) { return 42; }
+extern "C" int usleep(unsigned) {
+  return 42;
+}
 
 int main() {
   for (const auto& name : weft::patch::unpatched()) std::printf("not patched: %s\n", name.c_str());

@@ -1,9 +1,10 @@
-// Makes each call that libweft-patch.so replaces, on a plain thread or on a fiber, and writes down what came of it. Whatever
-// runs it, with or without the patch, the account has to be the same.
+// Makes each call that libweft-patch.so replaces, on a plain thread or on a fiber, and writes down what came of it.
+// Whatever runs it, with or without the patch, the account has to be the same.
 //
 //   patched_calls thread|fiber
 //
-// On a fiber, the only worker's, what a call waits for happens after another fiber has run: a call that blocks its thread never ends.
+// On a fiber, the only worker's, what a call waits for happens after another fiber has run: a call that blocks its
+// thread never ends.
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -60,7 +61,8 @@ namespace {
 // ---- the account -----------------------------------------------------------------------------------------------------
 
 void say(const char* what, long result, int error, const std::string& more = {}) {
-  std::printf("%s: %ld %s%s%s\n", what, result, result < 0 ? strerrorname_np(error) : "ok", more.empty() ? "" : " ", more.c_str());
+  std::printf("%s: %ld %s%s%s\n", what, result, result < 0 ? strerrorname_np(error) : "ok", more.empty() ? "" : " ",
+              more.c_str());
 }
 
 /// Says what call() returns.
@@ -92,7 +94,9 @@ long note_meanwhile(const char* what, Call call, Act act) {
   return result;
 }
 
-std::string flags_of(int fd) { return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0 ? "non-blocking" : "blocking"; }
+std::string flags_of(int fd) {
+  return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0 ? "non-blocking" : "blocking";
+}
 
 // ---- what it is made with --------------------------------------------------------------------------------------------
 
@@ -109,7 +113,9 @@ struct Pair {
   }
   [[nodiscard]] int mine() const { return ends[0]; }
   [[nodiscard]] int other() const { return ends[1]; }
-  void send(const std::string& text) const { REQUIRE(::send(ends[1], text.data(), text.size(), MSG_NOSIGNAL) == ssize_t(text.size())); }
+  void send(const std::string& text) const {
+    REQUIRE(::send(ends[1], text.data(), text.size(), MSG_NOSIGNAL) == ssize_t(text.size()));
+  }
   int ends[2];
 };
 
@@ -134,7 +140,9 @@ int listener(sockaddr_in& address, int backlog = 8) {
   return fd;
 }
 
-const sockaddr* plain(const sockaddr_in& address) { return reinterpret_cast<const sockaddr*>(&address); }
+const sockaddr* plain(const sockaddr_in& address) {
+  return reinterpret_cast<const sockaddr*>(&address);
+}
 
 void set_timeout(int fd, int option, int milliseconds) {
   const timeval timeout{milliseconds / 1000, milliseconds % 1000 * 1000};
@@ -158,18 +166,21 @@ template <class Call>
 void receive_one(const char* what, Call call) {
   const Pair pair;
   char buffer[32] = {};
-  note_meanwhile(what, [&] { return call(pair.mine(), buffer, sizeof buffer); }, [&] { pair.send("hello"); });
+  note_meanwhile(
+      what, [&] { return call(pair.mine(), buffer, sizeof buffer); }, [&] { pair.send("hello"); });
   say(buffer, 0, 0, flags_of(pair.mine()));
 }
 
 void receiving() {
   receive_one("recv", [](int fd, char* to, std::size_t size) { return ::recv(fd, to, size, 0); });
   receive_one("read", [](int fd, char* to, std::size_t size) { return ::read(fd, to, size); });
-  receive_one("recvfrom", [](int fd, char* to, std::size_t size) { return ::recvfrom(fd, to, size, 0, nullptr, nullptr); });
+  receive_one("recvfrom",
+              [](int fd, char* to, std::size_t size) { return ::recvfrom(fd, to, size, 0, nullptr, nullptr); });
   receive_one("__read_chk", [](int fd, char* to, std::size_t size) { return __read_chk(fd, to, size, size); });
   receive_one("__recv_chk", [](int fd, char* to, std::size_t size) { return __recv_chk(fd, to, size, size, 0); });
-  receive_one("__recvfrom_chk",
-              [](int fd, char* to, std::size_t size) { return __recvfrom_chk(fd, to, size, size, 0, nullptr, nullptr); });
+  receive_one("__recvfrom_chk", [](int fd, char* to, std::size_t size) {
+    return __recvfrom_chk(fd, to, size, size, 0, nullptr, nullptr);
+  });
   receive_one("recv of less", [](int fd, char* to, std::size_t) { return ::recv(fd, to, 2, 0); });
   receive_one("recv, to look", [](int fd, char* to, std::size_t size) { return ::recv(fd, to, size, MSG_PEEK); });
   receive_one("readv", [](int fd, char* to, std::size_t) {
@@ -207,27 +218,31 @@ void receiving_all() {
   {
     const Pair pair;
     char buffer[16] = {};
-    note_meanwhile("recv of all", [&] { return ::recv(pair.mine(), buffer, 10, MSG_WAITALL); }, [&] {
-      pair.send("first");
-      ::sched_yield();
-      pair.send("-last");
-    });
+    note_meanwhile(
+        "recv of all", [&] { return ::recv(pair.mine(), buffer, 10, MSG_WAITALL); },
+        [&] {
+          pair.send("first");
+          ::sched_yield();
+          pair.send("-last");
+        });
     say(buffer, 0, 0);
   }
   {
     Pair pair;
     char buffer[16] = {};
-    note_meanwhile("recv of all there is", [&] { return ::recv(pair.mine(), buffer, 10, MSG_WAITALL); }, [&] {
-      pair.send("short");
-      pair.close_other();
-    });
+    note_meanwhile(
+        "recv of all there is", [&] { return ::recv(pair.mine(), buffer, 10, MSG_WAITALL); },
+        [&] {
+          pair.send("short");
+          pair.close_other();
+        });
   }
   {
     const Pair pair;
     char buffer[16] = {};
-    note_meanwhile("look at all", [&] { return ::recv(pair.mine(), buffer, 6, MSG_WAITALL | MSG_PEEK); }, [&] {
-      pair.send("abcdef");
-    });
+    note_meanwhile(
+        "look at all", [&] { return ::recv(pair.mine(), buffer, 6, MSG_WAITALL | MSG_PEEK); },
+        [&] { pair.send("abcdef"); });
     iovec part{buffer, 6};
     msghdr message{};
     message.msg_iov = &part;
@@ -237,8 +252,9 @@ void receiving_all() {
   {
     const Pair pair{SOCK_DGRAM};
     char buffer[16];
-    note_meanwhile("recv of all of a datagram", [&] { return ::recv(pair.mine(), buffer, 10, MSG_WAITALL); },
-                   [&] { pair.send("dgram"); });
+    note_meanwhile(
+        "recv of all of a datagram", [&] { return ::recv(pair.mine(), buffer, 10, MSG_WAITALL); },
+        [&] { pair.send("dgram"); });
   }
 }
 
@@ -253,10 +269,11 @@ void receiving_many() {
       messages[i].msg_hdr.msg_iov = &parts[i];
       messages[i].msg_hdr.msg_iovlen = 1;
     }
-    const long got = note_meanwhile("recvmmsg", [&] { return ::recvmmsg(pair.mine(), messages, flags ? 1 : 3, flags, nullptr); },
-                                    [&] {
-                                      for (const char* text : {"a", "bb", "ccc"}) pair.send(text);
-                                    });
+    const long got = note_meanwhile(
+        "recvmmsg", [&] { return ::recvmmsg(pair.mine(), messages, flags ? 1 : 3, flags, nullptr); },
+        [&] {
+          for (const char* text : {"a", "bb", "ccc"}) pair.send(text);
+        });
     for (long i = 0; i < got; ++i) say("  of", messages[i].msg_len, 0);
   }
   const Pair pair{SOCK_DGRAM};
@@ -275,7 +292,8 @@ void ends() {
   {
     Pair pair;
     char buffer[8];
-    note_meanwhile("recv at the end", [&] { return ::recv(pair.mine(), buffer, 8, 0); }, [&] { pair.close_other(); });
+    note_meanwhile(
+        "recv at the end", [&] { return ::recv(pair.mine(), buffer, 8, 0); }, [&] { pair.close_other(); });
     ::signal(SIGPIPE, SIG_IGN);
     note("send to nobody", [&] { return ::send(pair.mine(), "x", 1, 0); });
     note("write to nobody", [&] { return ::write(pair.mine(), "x", 1); });
@@ -283,10 +301,12 @@ void ends() {
   {
     Pipe pipe;
     char buffer[8];
-    note_meanwhile("read of a pipe at its end", [&] { return ::read(pipe.ends[0], buffer, 8); }, [&] {
-      ::close(pipe.ends[1]);
-      pipe.ends[1] = -1;
-    });
+    note_meanwhile(
+        "read of a pipe at its end", [&] { return ::read(pipe.ends[0], buffer, 8); },
+        [&] {
+          ::close(pipe.ends[1]);
+          pipe.ends[1] = -1;
+        });
   }
   {
     Pipe pipe;
@@ -310,31 +330,35 @@ void other_files() {
   char buffer[32] = {};
   {
     const Pipe pipe;
-    note_meanwhile("read of a pipe", [&] { return ::read(pipe.ends[0], buffer, 8); },
-                   [&] { REQUIRE(::write(pipe.ends[1], "pipe", 4) == 4); });
+    note_meanwhile(
+        "read of a pipe", [&] { return ::read(pipe.ends[0], buffer, 8); },
+        [&] { REQUIRE(::write(pipe.ends[1], "pipe", 4) == 4); });
     say(buffer, 0, 0, flags_of(pipe.ends[0]));
     ::fcntl(pipe.ends[0], F_SETFL, O_NONBLOCK);
     note("read of a non-blocking pipe", [&] { return ::read(pipe.ends[0], buffer, 8); });
   }
   {
     const int event = ::eventfd(0, EFD_CLOEXEC);
-    note_meanwhile("read of an eventfd", [&] { return ::read(event, buffer, 8); },
-                   [&] { REQUIRE(::eventfd_write(event, 7) == 0); });
+    note_meanwhile(
+        "read of an eventfd", [&] { return ::read(event, buffer, 8); },
+        [&] { REQUIRE(::eventfd_write(event, 7) == 0); });
     note("read of too little of an eventfd", [&] { return ::read(event, buffer, 4); });
     ::close(event);
   }
   {
     const int timer = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
     const itimerspec soon{{0, 0}, {0, 1'000'000}};
-    note_meanwhile("read of a timer", [&] { return ::read(timer, buffer, 8); },
-                   [&] { REQUIRE(::timerfd_settime(timer, 0, &soon, nullptr) == 0); });
+    note_meanwhile(
+        "read of a timer", [&] { return ::read(timer, buffer, 8); },
+        [&] { REQUIRE(::timerfd_settime(timer, 0, &soon, nullptr) == 0); });
     ::close(timer);
   }
   {
     int master = -1, terminal = -1;
     REQUIRE(::openpty(&master, &terminal, nullptr, nullptr, nullptr) == 0);
-    note_meanwhile("read of a terminal", [&] { return ::read(terminal, buffer, sizeof buffer); },
-                   [&] { REQUIRE(::write(master, "typed\n", 6) == 6); });
+    note_meanwhile(
+        "read of a terminal", [&] { return ::read(terminal, buffer, sizeof buffer); },
+        [&] { REQUIRE(::write(master, "typed\n", 6) == 6); });
     note("write to a terminal", [&] { return ::write(terminal, "shown", 5); });
     ::close(terminal);
     ::close(master);
@@ -373,8 +397,9 @@ void send_much(const char* what, Call call) {
   const std::string data(kMuch, 'x');
   std::size_t arrived = 0;
   std::thread reader;
-  note_meanwhile(what, [&] { return call(pair.mine(), data); },
-                 [&] { reader = std::thread{[&] { arrived = drain(pair.other()); }}; });
+  note_meanwhile(
+      what, [&] { return call(pair.mine(), data); },
+      [&] { reader = std::thread{[&] { arrived = drain(pair.other()); }}; });
   ::shutdown(pair.mine(), SHUT_WR);
   reader.join();
   say("  arrived", static_cast<long>(arrived), 0, flags_of(pair.mine()));
@@ -383,20 +408,24 @@ void send_much(const char* what, Call call) {
 void sending() {
   send_much("send of much", [](int fd, const std::string& data) { return ::send(fd, data.data(), data.size(), 0); });
   send_much("write of much", [](int fd, const std::string& data) { return ::write(fd, data.data(), data.size()); });
-  send_much("sendto of much", [](int fd, const std::string& data) { return ::sendto(fd, data.data(), data.size(), 0, nullptr, 0); });
+  send_much("sendto of much",
+            [](int fd, const std::string& data) { return ::sendto(fd, data.data(), data.size(), 0, nullptr, 0); });
   send_much("writev of much", [](int fd, const std::string& data) {
-    const iovec parts[] = {{const_cast<char*>(data.data()), 1}, {nullptr, 0}, {const_cast<char*>(data.data()), data.size() - 1}};
+    const iovec parts[] = {
+        {const_cast<char*>(data.data()), 1}, {nullptr, 0}, {const_cast<char*>(data.data()), data.size() - 1}};
     return ::writev(fd, parts, 3);
   });
   send_much("sendmsg of much", [](int fd, const std::string& data) {
-    iovec parts[] = {{const_cast<char*>(data.data()), 700'000}, {const_cast<char*>(data.data()), data.size() - 700'000}};
+    iovec parts[] = {{const_cast<char*>(data.data()), 700'000},
+                     {const_cast<char*>(data.data()), data.size() - 700'000}};
     msghdr message{};
     message.msg_iov = parts;
     message.msg_iovlen = 2;
     return ::sendmsg(fd, &message, 0);
   });
   send_much("sendmmsg of much", [](int fd, const std::string& data) {
-    iovec parts[] = {{const_cast<char*>(data.data()), 1'000'000}, {const_cast<char*>(data.data()), data.size() - 1'000'000}};
+    iovec parts[] = {{const_cast<char*>(data.data()), 1'000'000},
+                     {const_cast<char*>(data.data()), data.size() - 1'000'000}};
     mmsghdr messages[2] = {};
     for (int i = 0; i < 2; ++i) {
       messages[i].msg_hdr.msg_iov = &parts[i];
@@ -411,8 +440,9 @@ void sending() {
     const std::string data(kMuch, 'x');
     std::size_t arrived = 0;
     std::thread reader;
-    note_meanwhile("write of much to a pipe", [&] { return ::write(pipe.ends[1], data.data(), data.size()); },
-                   [&] { reader = std::thread{[&] { arrived = drain(pipe.ends[0]); }}; });
+    note_meanwhile(
+        "write of much to a pipe", [&] { return ::write(pipe.ends[1], data.data(), data.size()); },
+        [&] { reader = std::thread{[&] { arrived = drain(pipe.ends[0]); }}; });
     ::close(pipe.ends[1]);
     pipe.ends[1] = -1;
     reader.join();
@@ -423,12 +453,14 @@ void sending() {
     const std::string data(1000, 'x');
     while (::send(pair.mine(), data.data(), data.size(), MSG_DONTWAIT) > 0) {
     }
-    note_meanwhile("send of one more datagram", [&] { return ::send(pair.mine(), data.data(), data.size(), 0); }, [&] {
-      // Until there are none: the kernel wakes who waits to send only when most of the room is free again.
-      char buffer[1000];
-      while (::recv(pair.other(), buffer, sizeof buffer, MSG_DONTWAIT) == 1000) {
-      }
-    });
+    note_meanwhile(
+        "send of one more datagram", [&] { return ::send(pair.mine(), data.data(), data.size(), 0); },
+        [&] {
+          // Until there are none: the kernel wakes who waits to send only when most of the room is free again.
+          char buffer[1000];
+          while (::recv(pair.other(), buffer, sizeof buffer, MSG_DONTWAIT) == 1000) {
+          }
+        });
   }
   {
     const Pair pair;
@@ -449,8 +481,9 @@ void sending_files() {
     ::lseek(file, 2, SEEK_SET);
     std::size_t arrived = 0;
     std::thread reader;
-    note_meanwhile("sendfile", [&] { return ::sendfile(pair.mine(), file, with_offset ? &offset : nullptr, kMuch); },
-                   [&] { reader = std::thread{[&] { arrived = drain(pair.other()); }}; });
+    note_meanwhile(
+        "sendfile", [&] { return ::sendfile(pair.mine(), file, with_offset ? &offset : nullptr, kMuch); },
+        [&] { reader = std::thread{[&] { arrived = drain(pair.other()); }}; });
     ::shutdown(pair.mine(), SHUT_WR);
     reader.join();
     say("  arrived", static_cast<long>(arrived), 0);
@@ -508,18 +541,21 @@ void connections() {
     say("  flags", 0, 0, flags_of(fd));
     note("connect again", [&] { return ::connect(fd, plain(address), sizeof address); });
     const int accepted = ::accept(listening, nullptr, nullptr);
-    say("accepted", accepted >= 0, 0, flags_of(accepted) + ((::fcntl(accepted, F_GETFD) & FD_CLOEXEC) ? ", not inherited" : ""));
+    say("accepted", accepted >= 0, 0,
+        flags_of(accepted) + ((::fcntl(accepted, F_GETFD) & FD_CLOEXEC) ? ", not inherited" : ""));
     ::close(accepted);
     ::close(fd);
   }
   {
     int fd = -1;
     int accepted = -1;
-    note_meanwhile("accept4", [&] { return (accepted = ::accept4(listening, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0; },
-                   [&] {
-                     fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-                     REQUIRE(::connect(fd, plain(address), sizeof address) == 0);
-                   });
+    note_meanwhile(
+        "accept4",
+        [&] { return (accepted = ::accept4(listening, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0; },
+        [&] {
+          fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+          REQUIRE(::connect(fd, plain(address), sizeof address) == 0);
+        });
     say("  flags", 0, 0, flags_of(accepted) + ((::fcntl(accepted, F_GETFD) & FD_CLOEXEC) ? ", not inherited" : ""));
     say("  listening", 0, 0, flags_of(listening));
     ::close(accepted);
@@ -530,10 +566,12 @@ void connections() {
     int fd = -1;
     sockaddr_in peer{};
     socklen_t size = sizeof peer;
-    note_meanwhile("accept", [&] { return (accepted = ::accept(listening, reinterpret_cast<sockaddr*>(&peer), &size)) >= 0; }, [&] {
-      fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-      REQUIRE(::connect(fd, plain(address), sizeof address) == 0);
-    });
+    note_meanwhile(
+        "accept", [&] { return (accepted = ::accept(listening, reinterpret_cast<sockaddr*>(&peer), &size)) >= 0; },
+        [&] {
+          fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+          REQUIRE(::connect(fd, plain(address), sizeof address) == 0);
+        });
     say("  from", ntohl(peer.sin_addr.s_addr) == INADDR_LOOPBACK, 0);
     ::close(accepted);
     ::close(fd);
@@ -580,8 +618,9 @@ void connections() {
     note("connect to a UNIX socket", [&] { return reach(clients[0]); });
     note("connect to a UNIX socket", [&] { return reach(clients[1]); });
     int accepted = -1;
-    note_meanwhile("connect to a full UNIX socket", [&] { return reach(clients[2]); },
-                   [&] { accepted = ::accept(server, nullptr, nullptr); });
+    note_meanwhile(
+        "connect to a full UNIX socket", [&] { return reach(clients[2]); },
+        [&] { accepted = ::accept(server, nullptr, nullptr); });
     say("  flags", 0, 0, flags_of(clients[2]));
     for (const int client : clients) ::close(client);
     ::close(accepted);
@@ -608,31 +647,39 @@ void polling() {
   note("poll of nothing new", [&] { return ::poll(polled, 3, 0); });
   note("poll for so long", [&] { return ::poll(polled, 3, 5); });
   note("poll of nobody for so long", [&] { return ::poll(nullptr, 0, 5); });
-  note_meanwhile("poll", [&] { return ::poll(polled, 3, -1); }, [&] { second.send("x"); });
+  note_meanwhile(
+      "poll", [&] { return ::poll(polled, 3, -1); }, [&] { second.send("x"); });
   for (const pollfd& one : polled) say("  events", one.revents != 0, 0, events_of(one));
   char buffer[8];
   REQUIRE(::recv(second.mine(), buffer, 8, 0) == 1);
-  note_meanwhile("ppoll", [&] { return ::ppoll(polled, 3, nullptr, nullptr); }, [&] { second.send("x"); });
+  note_meanwhile(
+      "ppoll", [&] { return ::ppoll(polled, 3, nullptr, nullptr); }, [&] { second.send("x"); });
   REQUIRE(::recv(second.mine(), buffer, 8, 0) == 1);
-  note_meanwhile("__poll_chk", [&] { return __poll_chk(polled, 3, 60'000, sizeof polled); }, [&] { second.send("x"); });
+  note_meanwhile(
+      "__poll_chk", [&] { return __poll_chk(polled, 3, 60'000, sizeof polled); }, [&] { second.send("x"); });
   REQUIRE(::recv(second.mine(), buffer, 8, 0) == 1);
   sigset_t mask;
   ::sigemptyset(&mask);
   const timespec minute{60, 0};
-  note_meanwhile("__ppoll_chk", [&] { return __ppoll_chk(polled, 3, &minute, nullptr, sizeof polled); }, [&] { second.send("x"); });
+  note_meanwhile(
+      "__ppoll_chk", [&] { return __ppoll_chk(polled, 3, &minute, nullptr, sizeof polled); },
+      [&] { second.send("x"); });
   REQUIRE(::recv(second.mine(), buffer, 8, 0) == 1);
-  note_meanwhile("ppoll with a mask", [&] { return ::ppoll(polled, 3, &minute, &mask); }, [&] { second.send("x"); });
+  note_meanwhile(
+      "ppoll with a mask", [&] { return ::ppoll(polled, 3, &minute, &mask); }, [&] { second.send("x"); });
   REQUIRE(::recv(second.mine(), buffer, 8, 0) == 1);
   const timespec wrong{0, 1'000'000'000};
   note("ppoll with a wrong time", [&] { return ::ppoll(polled, 3, &wrong, nullptr); });
-  note_meanwhile("poll until the end", [&] { return ::poll(polled, 1, -1); }, [&] { first.close_other(); });
+  note_meanwhile(
+      "poll until the end", [&] { return ::poll(polled, 1, -1); }, [&] { first.close_other(); });
   say("  events", 1, 0, events_of(polled[0]));
   pollfd closed[] = {{1023, POLLIN, 0}, {second.mine(), POLLOUT, 0}};
   note("poll of what is not open", [&] { return ::poll(closed, 2, -1); });
   for (const pollfd& one : closed) say("  events", 1, 0, events_of(one));
   const int file = ::memfd_create("file", MFD_CLOEXEC);
   pollfd mixed[] = {{file, 0, 0}, {second.mine(), POLLIN, 0}};
-  note_meanwhile("poll beside a file", [&] { return ::poll(mixed, 2, -1); }, [&] { second.send("x"); });
+  note_meanwhile(
+      "poll beside a file", [&] { return ::poll(mixed, 2, -1); }, [&] { second.send("x"); });
   REQUIRE(::recv(second.mine(), buffer, 8, 0) == 1);
   mixed[0].events = POLLIN;
   note("poll of a file", [&] { return ::poll(mixed, 2, -1); });
@@ -653,7 +700,9 @@ void selecting() {
     FD_SET(pipe.ends[0], &readable);
   };
   const auto answer = [&] {
-    say("  set", FD_ISSET(pair.mine(), &readable) + 2 * FD_ISSET(pipe.ends[0], &readable) + 4 * FD_ISSET(pair.mine(), &writable), 0);
+    say("  set",
+        FD_ISSET(pair.mine(), &readable) + 2 * FD_ISSET(pipe.ends[0], &readable) + 4 * FD_ISSET(pair.mine(), &writable),
+        0);
   };
   ask();
   timeval soon{0, 5000};
@@ -661,7 +710,8 @@ void selecting() {
   answer();
   say("  left", soon.tv_sec * 1'000'000 + soon.tv_usec, 0);
   ask();
-  note_meanwhile("select", [&] { return ::select(count, &readable, nullptr, nullptr, nullptr); }, [&] { pair.send("x"); });
+  note_meanwhile(
+      "select", [&] { return ::select(count, &readable, nullptr, nullptr, nullptr); }, [&] { pair.send("x"); });
   answer();
   ask();
   FD_SET(pair.mine(), &writable);
@@ -675,12 +725,15 @@ void selecting() {
   const timespec time{60, 0};
   sigset_t mask;
   ::sigemptyset(&mask);
-  note_meanwhile("pselect", [&] { return ::pselect(count, &readable, nullptr, nullptr, &time, nullptr); }, [&] { pair.send("x"); });
+  note_meanwhile(
+      "pselect", [&] { return ::pselect(count, &readable, nullptr, nullptr, &time, nullptr); },
+      [&] { pair.send("x"); });
   answer();
   REQUIRE(::recv(pair.mine(), buffer, 8, 0) == 1);
   ask();
-  note_meanwhile("pselect with a mask", [&] { return ::pselect(count, &readable, nullptr, nullptr, &time, &mask); },
-                 [&] { pair.send("x"); });
+  note_meanwhile(
+      "pselect with a mask", [&] { return ::pselect(count, &readable, nullptr, nullptr, &time, &mask); },
+      [&] { pair.send("x"); });
   answer();
   timeval little{};
   const int closed = ::dup(pair.mine());
@@ -716,21 +769,26 @@ void epolling() {
   const timespec minute{60, 0};
   note("epoll_wait of nothing new", [&] { return ::epoll_wait(epoll, found, 4, 0); });
   note("epoll_wait for so long", [&] { return ::epoll_wait(epoll, found, 4, 5); });
-  note_meanwhile("epoll_wait", [&] { return ::epoll_wait(epoll, found, 4, -1); }, act);
+  note_meanwhile(
+      "epoll_wait", [&] { return ::epoll_wait(epoll, found, 4, -1); }, act);
   say("  of", static_cast<long>(found[0].data.u64), 0, found[0].events == EPOLLIN ? "in" : "else");
   take();
-  note_meanwhile("epoll_pwait", [&] { return ::epoll_pwait(epoll, found, 4, 60'000, nullptr); }, act);
+  note_meanwhile(
+      "epoll_pwait", [&] { return ::epoll_pwait(epoll, found, 4, 60'000, nullptr); }, act);
   take();
-  note_meanwhile("epoll_pwait with a mask", [&] { return ::epoll_pwait(epoll, found, 4, 60'000, &mask); }, act);
+  note_meanwhile(
+      "epoll_pwait with a mask", [&] { return ::epoll_pwait(epoll, found, 4, 60'000, &mask); }, act);
   take();
-  note_meanwhile("epoll_pwait2", [&] { return ::epoll_pwait2(epoll, found, 4, &minute, nullptr); }, act);
+  note_meanwhile(
+      "epoll_pwait2", [&] { return ::epoll_pwait2(epoll, found, 4, &minute, nullptr); }, act);
   take();
   note("epoll_wait for none", [&] { return ::epoll_wait(epoll, found, 0, -1); });
   note("epoll_wait of no epoll", [&] { return ::epoll_wait(pair.mine(), found, 4, -1); });
   // Within another, as event loops of libraries are.
   const int outer = ::epoll_create1(EPOLL_CLOEXEC);
   REQUIRE(::epoll_ctl(outer, EPOLL_CTL_ADD, epoll, &event) == 0);
-  note_meanwhile("epoll_wait for another's", [&] { return ::epoll_wait(outer, found, 4, -1); }, act);
+  note_meanwhile(
+      "epoll_wait for another's", [&] { return ::epoll_wait(outer, found, 4, -1); }, act);
   ::close(outer);
   ::close(epoll);
 }
@@ -756,13 +814,15 @@ void sleeping() {
   }
   REQUIRE(std::chrono::steady_clock::now() - begin >= std::chrono::milliseconds{12});
   const timespec past{1, 0};
-  note("clock_nanosleep until long ago", [&] { return ::clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &past, nullptr); });
+  note("clock_nanosleep until long ago",
+       [&] { return ::clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &past, nullptr); });
   note("sleep", [&] { return ::sleep(0); });
   const timespec wrong{0, 1'000'000'000};
   note("nanosleep of a wrong time", [&] { return ::nanosleep(&wrong, nullptr); });
   note("clock_nanosleep of a wrong time", [&] { return ::clock_nanosleep(CLOCK_MONOTONIC, 0, &wrong, nullptr); });
   note("clock_nanosleep of a wrong clock", [&] { return ::clock_nanosleep(12345, 0, &short_time, nullptr); });
-  note("clock_nanosleep of the thread's clock", [&] { return ::clock_nanosleep(CLOCK_THREAD_CPUTIME_ID, 0, &short_time, nullptr); });
+  note("clock_nanosleep of the thread's clock",
+       [&] { return ::clock_nanosleep(CLOCK_THREAD_CPUTIME_ID, 0, &short_time, nullptr); });
 }
 
 void names() {
@@ -775,12 +835,15 @@ void names() {
   char host[64], service[16];
   hints.ai_flags = AI_NUMERICHOST;
   note("getnameinfo", [&] {
-    return ::getnameinfo(found->ai_addr, found->ai_addrlen, host, sizeof host, service, sizeof service, NI_NUMERICHOST | NI_NUMERICSERV);
+    return ::getnameinfo(found->ai_addr, found->ai_addrlen, host, sizeof host, service, sizeof service,
+                         NI_NUMERICHOST | NI_NUMERICSERV);
   });
   ::freeaddrinfo(found);
   found = nullptr;
-  note("getaddrinfo of no number", [&] { return ::getaddrinfo("not.a.number", nullptr, &hints, &found) == EAI_NONAME; });
-  note("getaddrinfo of no service", [&] { return ::getaddrinfo("127.0.0.1", "no-such-service", nullptr, &found) == EAI_SERVICE; });
+  note("getaddrinfo of no number",
+       [&] { return ::getaddrinfo("not.a.number", nullptr, &hints, &found) == EAI_NONAME; });
+  note("getaddrinfo of no service",
+       [&] { return ::getaddrinfo("127.0.0.1", "no-such-service", nullptr, &found) == EAI_SERVICE; });
   const hostent* entry = nullptr;
   note("gethostbyname", [&] { return (entry = ::gethostbyname("localhost")) != nullptr; });
   say(entry->h_name, entry->h_length, 0);
@@ -792,8 +855,10 @@ void names() {
   hostent* result = nullptr;
   char room[1024];
   int error = 0;
-  note("gethostbyname_r", [&] { return ::gethostbyname_r("localhost", &host_entry, room, sizeof room, &result, &error); });
-  note("gethostbyname_r in no room", [&] { return ::gethostbyname_r("localhost", &host_entry, room, 1, &result, &error) == ERANGE; });
+  note("gethostbyname_r",
+       [&] { return ::gethostbyname_r("localhost", &host_entry, room, sizeof room, &result, &error); });
+  note("gethostbyname_r in no room",
+       [&] { return ::gethostbyname_r("localhost", &host_entry, room, 1, &result, &error) == ERANGE; });
   const in_addr_t loopback = htonl(INADDR_LOOPBACK);
   note("gethostbyaddr", [&] { return ::gethostbyaddr(&loopback, sizeof loopback, AF_INET) != nullptr; });
 }

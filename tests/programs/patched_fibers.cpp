@@ -1,4 +1,5 @@
-// What only libweft-patch.so promises, and only to fibers. Each part ends the program with a message if it does not hold.
+// What only libweft-patch.so promises, and only to fibers. Each part ends the program with a message if it does not
+// hold.
 //
 //   patched_fibers PART
 
@@ -77,11 +78,20 @@ void many() {
         const timeval timeout{0, 50'000};
         ::setsockopt(pair.ends[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
         switch (i % 5) {
-          case 0: REQUIRE(::usleep(50'000) == 0); break;
-          case 1: REQUIRE(::nanosleep(&time, nullptr) == 0); break;
-          case 2: REQUIRE(::poll(&polled, 1, 50) == 0); break;
-          case 3: REQUIRE(::recv(pair.ends[0], &byte, 1, 0) == -1 && errno == EAGAIN); break;
-          default: std::this_thread::sleep_for(50ms);
+          case 0:
+            REQUIRE(::usleep(50'000) == 0);
+            break;
+          case 1:
+            REQUIRE(::nanosleep(&time, nullptr) == 0);
+            break;
+          case 2:
+            REQUIRE(::poll(&polled, 1, 50) == 0);
+            break;
+          case 3:
+            REQUIRE(::recv(pair.ends[0], &byte, 1, 0) == -1 && errno == EAGAIN);
+            break;
+          default:
+            std::this_thread::sleep_for(50ms);
         }
       }));
     }
@@ -155,7 +165,8 @@ void closing() {
         {"close", [](int fd) { REQUIRE(::close(fd) == 0); }},
         {"dup2", [](int fd) { REQUIRE(::dup2(STDERR_FILENO, fd) == fd && ::close(fd) == 0); }},
         {"dup3", [](int fd) { REQUIRE(::dup3(STDERR_FILENO, fd, O_CLOEXEC) == fd && ::close(fd) == 0); }},
-        {"close_range", [](int fd) { REQUIRE(::close_range(static_cast<unsigned>(fd), static_cast<unsigned>(fd), 0) == 0); }},
+        {"close_range",
+         [](int fd) { REQUIRE(::close_range(static_cast<unsigned>(fd), static_cast<unsigned>(fd), 0) == 0); }},
     };
     for (const auto& [name, close_it] : ways) {
       for (int round = 0; round < 30; ++round) {
@@ -300,7 +311,8 @@ void killing() {
   });
 }
 
-// Threads of a process in which fibers use the same descriptors and connect all the time never see flags that are not theirs.
+// Threads of a process in which fibers use the same descriptors and connect all the time never see flags that are
+// not theirs.
 void flags() {
   weft::Runtime runtime{{.workers = 2}};
   runtime.run([] {
@@ -383,9 +395,15 @@ void forking() {
 }  // namespace
 
 int main(int, char** arguments) {
-  const std::map<std::string, void (*)()> parts{
-      {"many", many}, {"pinned", pinned}, {"crowd", crowd}, {"closing", closing}, {"interrupting", interrupting},
-      {"mutexes", mutexes}, {"killing", killing}, {"flags", flags}, {"forking", forking}};
+  const std::map<std::string, void (*)()> parts{{"many", many},
+                                                {"pinned", pinned},
+                                                {"crowd", crowd},
+                                                {"closing", closing},
+                                                {"interrupting", interrupting},
+                                                {"mutexes", mutexes},
+                                                {"killing", killing},
+                                                {"flags", flags},
+                                                {"forking", forking}};
   REQUIRE(weft::patch::active() && weft::patch::unpatched().empty());
   parts.at(arguments[1])();
   std::puts("done");

@@ -17,7 +17,8 @@ bool wait_in_server(const char* path) {
     return false;
   }
   const auto ask = [&](const char* command) {
-    return std::unique_ptr<void, decltype(&::freeReplyObject)>{::redisCommand(redis.get(), command), &::freeReplyObject};
+    return std::unique_ptr<void, decltype(&::freeReplyObject)>{::redisCommand(redis.get(), command),
+                                                               &::freeReplyObject};
   };
   const auto nothing = ask("BLPOP nothing 0.05");
   const auto pong = ask("PING");
