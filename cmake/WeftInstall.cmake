@@ -3,7 +3,7 @@
 
 include(CMakePackageConfigHelpers)
 
-install(TARGETS weft weft_shared EXPORT weftTargets
+install(TARGETS weft weft_shared ${weft_patch_target} EXPORT weftTargets
   ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 set(weft_no_http PATTERN "http" EXCLUDE)
 if(TARGET weft_http)

@@ -5,6 +5,7 @@ find_package(Threads REQUIRED)
 
 file(GLOB_RECURSE weft_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/*.cpp" "${PROJECT_SOURCE_DIR}/src/*.S")
 list(FILTER weft_sources EXCLUDE REGEX "^${PROJECT_SOURCE_DIR}/src/http/")  # a library of its own: WeftHttp.cmake
+list(FILTER weft_sources EXCLUDE REGEX "/src/patch/")  # a library of its own: WeftPatch.cmake
 if(NOT weft_sources)
   # An empty tree still configures; CMake refuses a library without sources.
   file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/generated/empty.cpp" CONTENT "")
@@ -56,4 +57,6 @@ foreach(kind STATIC SHARED)
   target_compile_features(${name} PUBLIC cxx_std_20)
   target_link_libraries(${name} PUBLIC ${weft_links})
 endforeach()
+# What libweft-patch.so, preloaded, finds the engine by, in a program that contains it.
+target_link_options(weft INTERFACE -Wl,--export-dynamic-symbol=weft_foreign_calls)
 set_target_properties(weft_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})

@@ -7,7 +7,7 @@
 # tests/<folder>/*_test.sh   shell tests; they get WEFT_SOURCE_DIR and WEFT_BUILD_DIR, and exit with 77 to be skipped.
 #
 # Sanitizer builds hold the core's tests only: they are where races and lifetimes are decided.
-set(weft_core_test_folders base port engine sync queue thread fiber futures io net http conformance regressions)
+set(weft_core_test_folders base port engine sync queue thread fiber futures io net http patch conformance regressions)
 
 if(WEFT_SANITIZE)
   # A sanitizer sees only what it has instrumented, so GoogleTest is built from source here.
@@ -72,6 +72,23 @@ foreach(source IN LISTS weft_test_programs)
   list(APPEND weft_test_program_targets test_program_${name})
 endforeach()
 
+# tests/patch/clients/NAME.cpp, of those client libraries that are installed, build/<preset>/tests/programs/patched_NAME.
+set(weft_patch_test_targets "")
+find_package(PkgConfig QUIET)
+if(TARGET weft_patch AND PKG_CONFIG_FOUND)
+  foreach(library libcurl hiredis libmariadb)
+    pkg_check_modules(weft_${library} QUIET IMPORTED_TARGET ${library})
+    if(NOT TARGET PkgConfig::weft_${library})
+      continue()
+    endif()
+    add_executable(test_program_patched_${library} "${PROJECT_SOURCE_DIR}/tests/patch/clients/${library}.cpp")
+    set_target_properties(test_program_patched_${library} PROPERTIES OUTPUT_NAME patched_${library}
+      RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests/programs")
+    target_link_libraries(test_program_patched_${library} PRIVATE weft::patch weft::weft PkgConfig::weft_${library} weft_warnings)
+    list(APPEND weft_patch_test_targets test_program_patched_${library})
+  endforeach()
+endif()
+
 file(GLOB weft_test_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/*/*.cpp")
 set(weft_test_folders "")
 foreach(source IN LISTS weft_test_sources)
@@ -85,7 +102,8 @@ list(REMOVE_ITEM weft_test_folders support programs fuzz install)
 
 foreach(folder IN LISTS weft_test_folders)
   if((WEFT_SANITIZE AND NOT folder IN_LIST weft_core_test_folders) OR (folder STREQUAL app AND NOT TARGET weft_app)
-      OR (folder STREQUAL examples AND NOT WEFT_BUILD_EXAMPLES) OR (folder STREQUAL http AND NOT TARGET weft::http))
+      OR (folder STREQUAL examples AND NOT WEFT_BUILD_EXAMPLES) OR (folder STREQUAL http AND NOT TARGET weft::http)
+      OR (folder STREQUAL patch AND NOT TARGET weft_patch))
     continue()
   endif()
   set(target ${folder}_test)
@@ -105,6 +123,8 @@ foreach(folder IN LISTS weft_test_folders)
     endif()
   elseif(folder STREQUAL http)
     target_link_libraries(${target} PRIVATE weft::http)
+  elseif(folder STREQUAL patch)
+    add_dependencies(${target} weft_patch ${weft_patch_test_targets})
   elseif(folder STREQUAL examples AND weft_example_targets)
     add_dependencies(${target} ${weft_example_targets})
   endif()

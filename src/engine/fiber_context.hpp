@@ -5,6 +5,7 @@
 #include <weft/detail/context.hpp>
 
 #include "engine/eh_globals.hpp"
+#include "engine/foreign_calls.hpp"
 #include "port/sanitizer.hpp"
 
 namespace weft::detail {
@@ -36,7 +37,11 @@ class FiberContext final : public Context, public SwitchPoint {
   /// Its registers are saved. A fiber that is about to wait can be woken, and taken by another worker, before it has left
   /// its own: the other waits for this (as Linux's try_to_wake_up() does for on_cpu).
   std::atomic<bool> resting{false};
+  /// It waits inside a foreign library's call, which may rely on its thread: it goes on on `worker`, nowhere else. Its own:
+  /// others read it only once they have claimed its wait (foreign_calls.hpp).
+  bool pinned = false;
   Stack stack;
+  ForeignLocks foreign_locks;
 };
 
 /// Where the context of a stack stands. Below it, the stack proper.

@@ -6,6 +6,7 @@
 
 #include "engine/descriptor.hpp"
 #include "engine/greenlets.hpp"
+#include "engine/foreign_descriptors.hpp"
 #include "engine/helper_pool.hpp"
 #include "engine/locals.hpp"
 #include "engine/monitor.hpp"
@@ -57,6 +58,7 @@ void after_fork_in_parent() { unlock_all(false); }
 void after_fork_in_child() {
   forks_survived.fetch_add(1, std::memory_order_relaxed);
   Descriptor::forget_waiters();
+  forget_foreign_waiters();
   Reactor::forget_all();
   forget_default_scheduler();
   forget_helpers();

@@ -21,7 +21,17 @@ namespace weft::detail {
 /// so its S3, come later and see the push. If H3 found no bit, every S2 comes later and its S3 sees the push. Whoever
 /// clears a bit, and only he, wakes: a bit is a claim. A woken worker counts as searching from H3 on, so that a burst
 /// of hand-ins wakes one worker, and that one wakes the next if it finds more than it can run.
-/// tests/engine/idle_set_test.cpp walks through every interleaving of this table.
+///
+/// What is handed in to one worker, because only that one may run it, goes past choose():
+///
+///   P1  push to the worker's inbox; not the first there: done
+///   P2  has_announced(): its bit is not set: done
+///   P3  wake that worker
+///
+/// P3 is no claim. A worker woken by it finds its own bit at S5, and does not count. If P2 found no bit, the next S2 comes
+/// later, and its S3, which looks at the inbox too, sees the push. Who is not the first leaves waking to him who was, since
+/// the owner has taken nothing meanwhile. P3 may come late, when the worker sleeps for another time: that wakes it for nothing.
+/// tests/engine/idle_set_test.cpp walks through every interleaving of these tables.
 class IdleSet {
  public:
   static constexpr unsigned kMostWorkers = 64;
@@ -34,6 +44,12 @@ class IdleSet {
   /// True: somebody had claimed this worker, which now counts as searching.
   bool withdraw(unsigned worker) noexcept {
     return (sleeping_.fetch_and(~bit(worker), std::memory_order_seq_cst) & bit(worker)) == 0;
+  }
+
+  /// P2. Whether this worker sleeps, or is about to look around for the last time.
+  [[nodiscard]] bool has_announced(unsigned worker) const noexcept {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    return (sleeping() & bit(worker)) != 0;
   }
 
   void start_searching() noexcept { searching_.fetch_add(1, std::memory_order_seq_cst); }

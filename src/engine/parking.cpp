@@ -55,8 +55,13 @@ bool decide(Context& context, std::uint64_t epoch, Outcome outcome, bool& was_pa
 
 void deliver_context(Context& context, bool was_parked) noexcept {
   if (context.is_fiber()) {
-    Task& task = *as_fiber(context).task.load(std::memory_order_relaxed);
-    task.scheduler().schedule(task);
+    FiberContext& fiber = as_fiber(context);
+    Task& task = *fiber.task.load(std::memory_order_relaxed);
+    if (fiber.pinned) [[unlikely]] {
+      task.scheduler().schedule_pinned(*fiber.worker, task);
+    } else {
+      task.scheduler().schedule(task);
+    }
     return;
   }
   // Release: the claimer's last touch of the object. Nobody else changes a claimed word, but for the pin.

@@ -15,6 +15,7 @@
 #include <weft/base/error.hpp>
 
 #include "engine/descriptor.hpp"
+#include "engine/foreign_descriptors.hpp"
 #include "engine/spin_lock.hpp"
 #include "port/sanitizer.hpp"
 
@@ -23,6 +24,7 @@ namespace weft::detail {
 namespace {
 
 constexpr int kBatch = 128;
+constexpr std::uint64_t kWakeUp = 0, kForeign = 1;  // what events say that are of no descriptor; no address is so low
 constexpr int kGenerationShift = 48;  // user-space addresses have 47 bits
 
 SpinLock lock;
@@ -63,6 +65,7 @@ Reactor::Reactor(unsigned number) : number_{number} {
   wake_event_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;  // never read: each write is a new edge
+  event.data.u64 = kWakeUp;
   if (wake_event_ < 0 || ::epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_event_, &event) < 0) {
     const int error = errno;
     if (wake_event_ >= 0) ::close(wake_event_);
@@ -106,6 +109,17 @@ int Reactor::add(int fd, Descriptor& descriptor, std::uint16_t generation) noexc
   return -errno;
 }
 
+// Level-triggered: what one poll leaves behind, the next finds.
+int Reactor::watch_foreign(int foreign_epoll) noexcept {
+  if (watches_foreign_.load(std::memory_order_acquire)) return 0;
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = kForeign;
+  if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, foreign_epoll, &event) < 0 && errno != EEXIST) return -errno;
+  watches_foreign_.store(true, std::memory_order_release);
+  return 0;
+}
+
 void Reactor::remove(int fd) noexcept { ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr); }
 
 // On the stack of a worker's thread or of a fiber that yields or ends. Nothing in here switches: errno stays this thread's.
@@ -114,7 +128,10 @@ void Reactor::poll(Deadline deadline) noexcept {
   const int count = wait_for_events(epoll_, events, deadline);
   for (int i = 0; i < count; ++i) {
     const std::uint64_t data = events[i].data.u64;
-    if (data == 0) continue;  // wake()
+    if (data <= kForeign) {
+      if (data == kForeign) poll_foreign_descriptors();
+      continue;
+    }
     auto* descriptor = reinterpret_cast<Descriptor*>(data & ((std::uint64_t{1} << kGenerationShift) - 1));
     port::sanitizer_acquire(descriptor);  // it was made before it was added, as the kernel sees to
     descriptor->on_events(static_cast<std::uint16_t>(data >> kGenerationShift), events[i].events);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include <weft/base/deadline.hpp>
@@ -28,6 +29,8 @@ class Reactor {
   /// Registers edge-triggered interest in everything. 0 or a negative errno.
   [[nodiscard]] int add(int fd, Descriptor& descriptor, std::uint16_t generation) noexcept;
   void remove(int fd) noexcept;
+  /// From now on polls the descriptors that weft does not own as well (foreign_descriptors.hpp). 0 or a negative errno.
+  [[nodiscard]] int watch_foreign(int foreign_epoll) noexcept;
   [[nodiscard]] static Reactor* numbered(unsigned number) noexcept;
 
   /// Waits for events until the deadline and wakes whom they concern. One caller at a time is enough; more do no harm.
@@ -41,6 +44,7 @@ class Reactor {
   unsigned number_;
   int epoll_ = -1;
   int wake_event_ = -1;
+  std::atomic<bool> watches_foreign_{false};
 };
 
 }  // namespace weft::detail

@@ -103,6 +103,42 @@ class RunRing {
   std::atomic<Task*> slots_[kCapacity] = {};
 };
 
+/// What others hand in to one worker, which takes all of it at once.
+class Inbox {
+ public:
+  /// Anybody. True: it was empty.
+  bool push(Task& task) noexcept {
+    Task* newest = newest_.load(std::memory_order_relaxed);
+    do {
+      task.next = newest;
+      // Release: the owner sees the link, and all that was done before the task was handed in.
+    } while (!newest_.compare_exchange_weak(newest, &task, std::memory_order_acq_rel, std::memory_order_relaxed));
+    return newest == nullptr;
+  }
+
+  /// The owner: appends all, oldest first.
+  void move_to(TaskChain& chain) noexcept {
+    if (empty()) return;
+    Task* oldest = nullptr;
+    for (Task* task = newest_.exchange(nullptr, std::memory_order_acq_rel); task;) {
+      Task* older = task->next;
+      task->next = oldest;
+      oldest = task;
+      task = older;
+    }
+    while (oldest) {
+      Task* next = oldest->next;
+      chain.push_back(*oldest);
+      oldest = next;
+    }
+  }
+
+  [[nodiscard]] bool empty() const noexcept { return newest_.load(std::memory_order_relaxed) == nullptr; }
+
+ private:
+  std::atomic<Task*> newest_{nullptr};
+};
+
 /// The queue all workers share: what other threads hand in, and what a full ring sheds.
 /// No std::lock_guard here: its code would be shared with instrumented callers (spin_lock.hpp).
 class GlobalQueue {

@@ -50,6 +50,9 @@ Scheduler* all_schedulers[64] = {};
 // As the program starts: a child forked while another thread does this on first use would never be able to.
 [[maybe_unused]] const bool fork_is_prepared = prepare_for_fork();
 
+// libweft-patch.so looks for it in whatever program has an engine: never left behind in the archive.
+[[maybe_unused, gnu::used]] const ForeignCalls* const for_patch = &weft_foreign_calls;
+
 Scheduler::Scheduler(Settings settings)
     : settings_{checked(std::move(settings))}, reactor_{Reactor::take()}, watched_(settings_.workers) {
   pools_.push_back(std::make_unique<StackPool>(settings_.stack_bytes));
@@ -170,6 +173,15 @@ void Scheduler::schedule(Task& task) noexcept {
   }
 }
 
+// The order of these steps is the second table of idle_set.hpp.
+void Scheduler::schedule_pinned(Worker& worker, Task& task) noexcept {
+  port::sanitizer_release(&task);
+  visitors_.fetch_add(1, std::memory_order_acq_rel);
+  // A worker that does this itself is awake, whatever its bit says: the reactor it slept in may have told it so.
+  if (worker.push_pinned(task) && &worker != current_worker() && idle_.has_announced(worker.index())) wake(worker.index());
+  visitors_.fetch_sub(1, std::memory_order_acq_rel);
+}
+
 void Scheduler::inject(TaskChain chain) noexcept {
   // Once the task is in the queue it may run and end, and the scheduler be destroyed: not before we have left.
   visitors_.fetch_add(1, std::memory_order_acq_rel);
@@ -185,7 +197,8 @@ void Scheduler::wake_one() noexcept {
 
 void Scheduler::wake(unsigned index) noexcept {
   Worker& worker = *workers_[index];
-  // Read after claiming its bit, which it set after choosing its bed.
+  // Read after seeing its bit, which it set after choosing its bed. If the bit was not claimed, this may be about a sleep that
+  // is over; then nobody has to be woken.
   if (worker.bed.load(std::memory_order_relaxed) == Worker::Bed::Reactor) {
     reactor_.wake();
   } else {

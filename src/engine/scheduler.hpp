@@ -39,6 +39,8 @@ class Scheduler {
 
   /// A fresh or woken task becomes runnable. Any thread.
   void schedule(Task& task) noexcept;
+  /// The same for one that is pinned to a worker. Any thread.
+  void schedule_pinned(Worker& worker, Task& task) noexcept;
   /// Counts a new task as alive, then schedules it.
   void start(Task& task) noexcept;
 

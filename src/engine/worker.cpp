@@ -177,6 +177,7 @@ void Worker::run_tasks(FiberContext& self) {
     port::reset_floating_point();
     self.id = next->id();
     self.name.clear();
+    self.foreign_locks.count = 0;
     self.cancel.store(0, std::memory_order_relaxed);  // it was not this fiber that was asked to end
     self.task.store(next, std::memory_order_release);
   }
@@ -246,6 +247,14 @@ void Worker::push(Task& task) noexcept {
   // One task wakes nobody: this worker will run it as soon as the running fiber stops, which is sooner than another
   // could. If it does not stop, the monitor wakes a thief. A second task is worth another worker.
   if (scheduler_.idle().perhaps_sleeping() && ring_.size() >= 2) scheduler_.wake_one();
+}
+
+// It stands in no ring, whence thieves could take it, and is seen from loop() only: the way between two fibers need not know.
+bool Worker::push_pinned(Task& task) noexcept {
+  const bool first = pinned_inbox_.push(task);
+  // Release: whoever is attentive because of this sees the task.
+  attention_.store(true, std::memory_order_release);
+  return first;
 }
 
 // Where others help, half of the ring goes to them. Where nobody does, the order is kept.
@@ -371,14 +380,16 @@ Task* Worker::find_work(const Task* until) {
   for (;;) {
     const bool look_around = attention_.load(std::memory_order_relaxed);
     if (look_around) {
-      attention_.store(false, std::memory_order_relaxed);
+      attention_.exchange(false, std::memory_order_acq_rel);
       check_outside();
     }
     if (until && until->done()) break;
     fire_timers();
-    if (look_around) task = take_injected();  // before its own: a full ring must not keep others waiting
+    task = take_pinned();
+    if (!task && look_around) task = take_injected();  // before its own: a full ring must not keep others waiting
     if (!task && !migrate_always_) task = pop();
     if (!task) task = take_injected();
+    if (!task) task = pinned_.pop_front();
     if (!task && scheduler_.workers().size() > 1) {
       // Half of the workers searching is enough: more would only contend for the same rings.
       if (!searching && 2 * idle.searching() < scheduler_.workers().size()) {
@@ -398,6 +409,16 @@ Task* Worker::find_work(const Task* until) {
   }
   // The last to stop looking hands the duty on: pushes were silent while it looked.
   if (searching && idle.stop_searching() && (scheduler_.queue().size() > 0 || ring_.size() > 0)) scheduler_.wake_one();
+  return task;
+}
+
+// Pinned fibers and all others take turns, so that neither keep the others waiting for ever. Null: none, or not their turn.
+Task* Worker::take_pinned() noexcept {
+  pinned_inbox_.move_to(pinned_);
+  if (!pinned_.first) return nullptr;
+  pinned_turn_ = !pinned_turn_;
+  Task* task = pinned_turn_ ? pinned_.pop_front() : nullptr;
+  if (pinned_.first) call_attention();  // only loop() sees the next one
   return task;
 }
 
@@ -439,7 +460,7 @@ Task* Worker::steal() noexcept {
 }
 
 bool Worker::work_in_sight() const noexcept {
-  if (scheduler_.queue().size() > 0) return true;
+  if (scheduler_.queue().size() > 0 || !pinned_inbox_.empty() || pinned_.first) return true;
   for (const auto& other : scheduler_.workers()) {
     const std::uint32_t tasks = other->ring_.size();
     if (tasks >= 2 || (tasks == 1 && other->stuck.load(std::memory_order_relaxed))) return true;

@@ -42,6 +42,9 @@ class Worker {
   /// From this worker's thread: a fiber is runnable here.
   void push(Task& task) noexcept;
 
+  /// Any thread: a fiber that is pinned to this worker is runnable. True: it may have to be woken for that.
+  [[nodiscard]] bool push_pinned(Task& task) noexcept;
+
   /// A hint to look at timers, reactor and stop flags at the next switch. Any thread.
   void call_attention() noexcept { attention_.store(true, std::memory_order_relaxed); }
 
@@ -93,6 +96,7 @@ class Worker {
   void keep_stack(Stack stack) noexcept;
 
   Task* find_work(const Task* until);
+  [[nodiscard]] Task* take_pinned() noexcept;
   Task* take_injected() noexcept;
   Task* steal() noexcept;
   void fire_timers() noexcept;
@@ -129,6 +133,8 @@ class Worker {
   const bool solo_;  // no thieves
   RunRing ring_;
   TaskChain backlog_;  // solo: what the ring cannot hold, all of it younger
+  TaskChain pinned_;   // runnable fibers that may run nowhere else, taken from the inbox
+  bool pinned_turn_ = false;
 
   std::int64_t last_poll_ = 0;
   std::uint32_t random_;
@@ -137,6 +143,7 @@ class Worker {
   TimerHeap timers_;
   Idlers idlers_;
   std::atomic<int> thread_id_{0};
+  alignas(64) Inbox pinned_inbox_;
 };
 
 /// The worker whose thread this is, or null. Never inlined: see current_context().

@@ -20,14 +20,18 @@ enum class Variant {
   ChoosesBeforePushing,         // H2 and H3 before H1
   AnnouncesWithoutLooking,      // no S3
   ClaimsWithoutWaking,          // no H4
+  LooksAtBitBeforePushing,      // P2 before P1
+  SleepsWithoutInbox,           // S3 looks at the queue only
+  EveryPusherLeavesIt,          // no P3
 };
 
 /// Workers and handers-in as state machines that share a queue and an idle set. Each step is one atomic access; the
-/// numbers in the comments are those of the table in idle_set.hpp.
+/// numbers in the comments are those of the tables in idle_set.hpp. The last `pinners` of the handers-in hand in to one worker
+/// each, the others to all.
 class Model {
  public:
-  Model(unsigned workers, unsigned handers, Variant variant)
-      : workers_{workers}, handers_{handers}, variant_{variant} {}
+  Model(unsigned workers, unsigned handers, Variant variant, unsigned pinners = 0)
+      : workers_{workers}, handers_{handers}, pinners_{pinners}, variant_{variant} {}
 
   /// Whether a state can be reached in which all sleep although there is work, or in which the counts are wrong.
   /// The number of states seen is kept in states().
@@ -38,6 +42,10 @@ class Model {
       for (unsigned h = 0; h < handers_; ++h) begin.hander[h].at = At::ChooseSearching;
     } else {
       for (unsigned h = 0; h < handers_; ++h) begin.hander[h].at = At::Push;
+    }
+    for (unsigned h = handers_ - pinners_; h < handers_; ++h) {
+      begin.hander[h].at = variant_ == Variant::LooksAtBitBeforePushing ? At::LookAtBit : At::PushPinned;
+      begin.hander[h].chosen = static_cast<std::uint8_t>(h % workers_);
     }
     std::vector<State> open{begin};
     seen_.insert(begin.packed());
@@ -88,6 +96,9 @@ class Model {
     ChooseClaim,
     Wake,              // H4
     Uncount,
+    PushPinned,        // P1
+    LookAtBit,         // P2
+    WakePinned,        // P3
     Done,
   };
 
@@ -95,6 +106,7 @@ class Model {
     At at = At::Done;
     bool searching = false;  // counted; workers only
     bool token = false;      // of a sleeping worker
+    bool saw_bit = false;    // handers-in only
     std::uint8_t chosen = 0;
   };
 
@@ -102,30 +114,40 @@ class Model {
     std::uint8_t queue = 0;
     std::uint8_t sleeping = 0;
     std::uint8_t searching = 0;
+    std::array<std::uint8_t, kMost> inbox{};
     std::array<Actor, kMost> worker;
     std::array<Actor, kMost> hander;
 
     [[nodiscard]] std::uint64_t packed() const {
-      std::uint64_t bits = queue | sleeping << 3 | searching << 6;
-      int at = 10;
+      std::uint64_t bits = queue | sleeping << 2 | searching << 5;
+      int at = 7;
+      const auto add = [&](std::uint64_t value, int width) {
+        bits |= value << at;
+        at += width;
+      };
+      for (const std::uint8_t tasks : inbox) add(tasks, 2);
       for (const auto* actors : {&worker, &hander}) {
         for (const Actor& actor : *actors) {
-          bits |= (static_cast<std::uint64_t>(actor.at) | std::uint64_t{actor.searching} << 5 |
-                   std::uint64_t{actor.token} << 6 | std::uint64_t{actor.chosen} << 7)
-                  << at;
-          at += 9;
+          add(static_cast<std::uint64_t>(actor.at), 5);
+          add(actor.chosen, 2);
+          if (actors == &hander) {
+            add(actor.saw_bit ? 1 : 0, 1);
+            continue;
+          }
+          add(actor.searching ? 1 : 0, 1);
+          add(actor.token ? 1 : 0, 1);
         }
       }
       return bits;
     }
   };
-  static_assert(10 + 6 * 9 <= 64);
+  static_assert(7 + 3 * 2 + 3 * 9 + 3 * 8 <= 64 && static_cast<int>(At::Done) < 32);
 
   /// What a state in which nobody can go on must look like: all asleep, nothing to do, nobody counted.
   [[nodiscard]] bool state_is_quiet(const State& state) const {
     if (state.queue != 0 || state.searching != 0 || state.sleeping != (1u << workers_) - 1) return false;
     for (unsigned w = 0; w < workers_; ++w) {
-      if (state.worker[w].at != At::Asleep) return false;
+      if (state.worker[w].at != At::Asleep || state.inbox[w] != 0) return false;
     }
     return true;
   }
@@ -136,7 +158,10 @@ class Model {
     const auto bit = static_cast<std::uint8_t>(1u << number);
     switch (self.at) {
       case At::Take:
-        if (s.queue > 0) {
+        if (s.inbox[number] > 0) {
+          s.inbox[number] = 0;
+          self.at = self.searching ? At::FoundSomething : At::Take;
+        } else if (s.queue > 0) {
           --s.queue;
           self.at = self.searching ? At::FoundSomething : At::Take;
         } else {
@@ -169,7 +194,7 @@ class Model {
                       : At::Look;
         return true;
       case At::Look:
-        if (s.queue > 0) {
+        if (s.queue > 0 || (s.inbox[number] > 0 && variant_ != Variant::SleepsWithoutInbox)) {
           self.at = At::Withdraw;
         } else {
           self.at = self.searching ? At::StopSearchingLate : At::Asleep;
@@ -222,6 +247,31 @@ class Model {
         ++s.queue;
         self.at = push_last ? At::Done : At::ChooseSearching;
         return true;
+      case At::PushPinned: {
+        const bool first = s.inbox[self.chosen]++ == 0;
+        if (variant_ == Variant::LooksAtBitBeforePushing) {
+          self.at = self.saw_bit ? At::WakePinned : At::Done;
+        } else {
+          self.at = first && variant_ != Variant::EveryPusherLeavesIt ? At::LookAtBit : At::Done;
+        }
+        self.saw_bit = false;
+        return true;
+      }
+      case At::LookAtBit: {
+        const bool announced = (s.sleeping & (1u << self.chosen)) != 0;
+        if (variant_ == Variant::LooksAtBitBeforePushing) {
+          // What it saw is part of the state: two ways to push.
+          self.saw_bit = announced;
+          self.at = At::PushPinned;
+        } else {
+          self.at = announced ? At::WakePinned : At::Done;
+        }
+        return true;
+      }
+      case At::WakePinned:
+        s.worker[self.chosen].token = true;
+        self.at = At::Done;
+        return true;
       default: return step_of_choose(s, self, push_last ? At::Push : At::Done);
     }
   }
@@ -265,6 +315,7 @@ class Model {
 
   const unsigned workers_;
   const unsigned handers_;
+  const unsigned pinners_;
   const Variant variant_;
   std::unordered_set<std::uint64_t> seen_;
 };
@@ -280,11 +331,28 @@ TEST(IdleSetModel, NoInterleavingOverlooksAHandIn) {
   }
 }
 
+TEST(IdleSetModel, NoInterleavingOverlooksAHandInToOneWorker) {
+  struct Case {
+    unsigned workers, handers, pinners;
+  };
+  for (const auto& [workers, handers, pinners] :
+       {Case{1, 1, 1}, {1, 3, 3}, {1, 3, 2}, {2, 2, 2}, {2, 3, 1}, {2, 3, 2}, {2, 3, 3}, {3, 2, 1}}) {
+    Model model{workers, handers, Variant::AsWritten, pinners};
+    EXPECT_FALSE(model.overlooks_something()) << workers << " workers, " << handers << " handers-in, " << pinners << " to one";
+    EXPECT_GT(model.states(), 20u * workers * handers);
+  }
+}
+
 TEST(IdleSetModel, WalkFindsEveryBrokenOrder) {
   for (const Variant variant :
        {Variant::LooksBeforeAnnouncing, Variant::SearchesUntilAsleep, Variant::ChoosesBeforePushing,
         Variant::AnnouncesWithoutLooking, Variant::ClaimsWithoutWaking}) {
     Model model{2, 2, variant};
+    EXPECT_TRUE(model.overlooks_something()) << "variant " << static_cast<int>(variant);
+  }
+  for (const Variant variant :
+       {Variant::LooksAtBitBeforePushing, Variant::SleepsWithoutInbox, Variant::EveryPusherLeavesIt}) {
+    Model model{2, 2, variant, 1};
     EXPECT_TRUE(model.overlooks_something()) << "variant " << static_cast<int>(variant);
   }
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <thread>
 #include <vector>
@@ -186,6 +187,46 @@ TEST(GlobalQueue, LosesAndDoublesNothingAmongThreads) {
   }
   EXPECT_EQ(taken, 3 * count);
   for (const DummyTask& task : tasks) ASSERT_EQ(task.seen, 1);
+}
+
+TEST(Inbox, OldestComesFirstBehindWhatWasTakenBefore) {
+  Inbox inbox;
+  std::deque<DummyTask> tasks(5);
+  TaskChain chain;
+  inbox.move_to(chain);
+  EXPECT_EQ(chain.first, nullptr);
+  EXPECT_TRUE(inbox.push(tasks[0]));
+  EXPECT_FALSE(inbox.push(tasks[1]));
+  inbox.move_to(chain);
+  EXPECT_TRUE(inbox.empty());
+  for (int i = 2; i < 5; ++i) EXPECT_EQ(inbox.push(tasks[i]), i == 2);
+  inbox.move_to(chain);
+  EXPECT_EQ(chain.count, 5u);
+  for (DummyTask& task : tasks) EXPECT_EQ(chain.pop_front(), &task);
+}
+
+TEST(Inbox, NothingIsLostOrDoubledWhilePushersRaceWithTheOwner) {
+  constexpr int kPushers = 3;
+  const int each = rounds(20'000);
+  Inbox inbox;
+  std::deque<DummyTask> tasks(static_cast<std::size_t>(kPushers * each));
+  std::vector<std::thread> pushers;
+  for (int p = 0; p < kPushers; ++p) {
+    pushers.emplace_back([&, p] {
+      for (int i = 0; i < each; ++i) (void)inbox.push(tasks[static_cast<std::size_t>(p * each + i)]);
+    });
+  }
+  TaskChain chain;
+  const bool all = test::eventually([&] {
+    inbox.move_to(chain);
+    while (Task* task = chain.pop_front()) {
+      auto& dummy = static_cast<DummyTask&>(*task);
+      EXPECT_EQ(dummy.seen++, 0);
+    }
+    return std::all_of(tasks.begin(), tasks.end(), [](const DummyTask& task) { return task.seen == 1; });
+  });
+  for (std::thread& pusher : pushers) pusher.join();
+  EXPECT_TRUE(all);
 }
 
 }  // namespace
