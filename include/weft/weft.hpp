@@ -6,9 +6,16 @@
 #include <weft/base/error.hpp>
 #include <weft/base/unique_function.hpp>
 #include <weft/fiber/fiber.hpp>
+#include <weft/fiber/generator.hpp>
+#include <weft/fiber/greenlet.hpp>
+#include <weft/fiber/group.hpp>
+#include <weft/fiber/imap.hpp>
+#include <weft/fiber/pool.hpp>
 #include <weft/fiber/runtime.hpp>
 #include <weft/fiber/spawn.hpp>
 #include <weft/fiber/this_fiber.hpp>
+#include <weft/fiber/timeout.hpp>
+#include <weft/fiber/wait.hpp>
 #include <weft/futures/as_completed.hpp>
 #include <weft/futures/executor.hpp>
 #include <weft/futures/fiber_pool_executor.hpp>

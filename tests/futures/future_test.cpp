@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <weft/base/error.hpp>
+#include <weft/fiber/wait.hpp>
 #include <weft/futures/promise.hpp>
 #include <weft/futures/thread_pool_executor.hpp>
 #include <weft/futures/when.hpp>
@@ -72,6 +73,18 @@ TEST_P(FutureConformance, TimeoutsAndGrantsLoseNothing) {
       promise.set_value(8);
       waiter.join();
     }
+  });
+}
+
+TEST_P(FutureConformance, IsOneOfTheThingsThatWaitTakes) {
+  in_world([](World&) {
+    Promise<int> promise;
+    Future<int> future = promise.future();
+    Event event;
+    event.set();
+    EXPECT_EQ(wait(WaitLimits{.count = 1}, future, event), (std::vector<std::size_t>{1}));
+    promise.set_value(1);
+    EXPECT_EQ(wait(WaitLimits{}, future, event).size(), 2U);
   });
 }
 

@@ -187,6 +187,12 @@ struct FutureAccess {
   }
 };
 
+// For wait() over objects of several kinds (weft/fiber/wait.hpp).
+template <class R, class F>
+auto ready_case(Future<R>& future, F callable) {
+  return future.on_done(std::move(callable));
+}
+
 template <class T>
 inline constexpr bool is_future = false;
 template <class R>
