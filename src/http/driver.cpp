@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <limits>
 #include <new>
+#include <utility>
 
 #include <weft/base/error.hpp>
 #include <weft/http/errors.hpp>
@@ -360,7 +361,7 @@ void Driver::give_up_everything() {
   if (multi_) close_multi();
   for (CURL* easy : spare_) ::curl_easy_cleanup(easy);
   spare_.clear();
-  ::close(epoll_);
+  ::close(std::exchange(epoll_, -1));  // forget() will not close it again
 }
 
 // ---- called by libcurl -----------------------------------------------------------------------------------------------
