@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <limits>
 #include <new>
+#include <utility>
 
 #include <weft/base/error.hpp>
 #include <weft/http/errors.hpp>
@@ -360,27 +361,44 @@ void Driver::give_up_everything() {
   if (multi_) close_multi();
   for (CURL* easy : spare_) ::curl_easy_cleanup(easy);
   spare_.clear();
-  ::close(epoll_);
+  ::close(std::exchange(epoll_, -1));  // forget() will not close it again
 }
 
 // ---- called by libcurl -----------------------------------------------------------------------------------------------
 
-// Level-triggered: libcurl reads what it likes of what is there.
-int Driver::on_socket(CURL*, curl_socket_t fd, int what, void* driver, void* known) noexcept {
+int Driver::on_socket(CURL*, curl_socket_t fd, int what, void* driver, void*) noexcept {
   auto& self = *static_cast<Driver*>(driver);
   if (what == CURL_POLL_REMOVE) {
-    ::epoll_ctl(self.epoll_, EPOLL_CTL_DEL, fd, nullptr);
+    self.unwatch(fd);
     return 0;
   }
+  try {
+    return self.watch(fd, (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u)) ? 0 : -1;
+  } catch (const std::bad_alloc&) {
+    return -1;
+  }
+}
+
+// Level-triggered: libcurl reads what it likes of what is there.
+bool Driver::watch(int fd, std::uint32_t events) {
+  const auto number = static_cast<std::size_t>(fd);
+  if (number >= watched_.size()) watched_.resize(number + 64);
   epoll_event event{};
-  if (what & CURL_POLL_IN) event.events |= EPOLLIN;
-  if (what & CURL_POLL_OUT) event.events |= EPOLLOUT;
+  event.events = events;
   event.data.fd = fd;
-  const int first = known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-  const int second = known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-  if (::epoll_ctl(self.epoll_, first, fd, &event) != 0 && ::epoll_ctl(self.epoll_, second, fd, &event) != 0) return -1;
-  if (!known) ::curl_multi_assign(self.multi_, fd, driver);
-  return 0;
+  // The sockets through which helper threads tell of a name are made and closed by libcurl itself.
+  const bool known = watched_[number];
+  watched_[number] = ::epoll_ctl(epoll_, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) == 0 ||
+                     ::epoll_ctl(epoll_, known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) == 0;
+  return watched_[number];
+}
+
+// libcurl may speak of a socket that it has closed before; the number may be somebody else's by then.
+void Driver::unwatch(int fd) noexcept {
+  const auto number = static_cast<std::size_t>(fd);
+  if (number >= watched_.size() || !watched_[number]) return;
+  watched_[number] = false;
+  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
 }
 
 int Driver::on_timer(CURLM*, long milliseconds, void* driver) noexcept {
@@ -402,6 +420,7 @@ int Driver::open_socket(int family, int type, int protocol) noexcept {
 }
 
 void Driver::close_socket(int fd) noexcept {
+  unwatch(fd);  // a child of fork() may have a copy, which would keep it in the epoll instance
   std::erase(sockets_, fd);
   ::close(fd);
 }

@@ -75,6 +75,8 @@ class Driver final : private SocketKeeper {
 
   static int on_socket(CURL*, curl_socket_t fd, int what, void* driver, void* known) noexcept;
   static int on_timer(CURLM*, long milliseconds, void* driver) noexcept;
+  [[nodiscard]] bool watch(int fd, std::uint32_t events);
+  void unwatch(int fd) noexcept;
   [[nodiscard]] int open_socket(int family, int type, int protocol) noexcept override;
   void close_socket(int fd) noexcept override;
 
@@ -93,6 +95,7 @@ class Driver final : private SocketKeeper {
   std::unordered_map<Exchange*, std::unique_ptr<Transfer>> transfers_;
   std::vector<CURL*> spare_;  // easy handles for the next transfers
   std::vector<int> sockets_;  // libcurl's
+  std::vector<bool> watched_;  // by number: registered with epoll_
   ConnectionLimits limits_;
   Deadline timer_;  // libcurl's
   Deadline rest_;   // when to close connections that nobody uses; never while a transfer runs
