@@ -26,6 +26,7 @@
 #include <weft/futures/wait.hpp>
 #include <weft/futures/when.hpp>
 #include <weft/io/blocking.hpp>
+#include <weft/io/patch.hpp>
 #include <weft/net/address.hpp>
 #include <weft/net/connect.hpp>
 #include <weft/net/frames.hpp>
