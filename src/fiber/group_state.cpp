@@ -39,8 +39,7 @@ std::size_t GroupState::free_count() const noexcept {
   return places_ ? places_->value() : SIZE_MAX;
 }
 
-// ---- members
-// ---------------------------------------------------------------------------------------------------------
+// ---- members -------------------------------------------------------------------------------------------------------
 
 void GroupState::add(Task& task) {
   const std::uint64_t id = task.id();
@@ -80,9 +79,9 @@ TaskRef GroupState::remove(std::uint64_t id, std::uint64_t* link) noexcept {
     removed = std::move(member->second.task);
     if (link) *link = member->second.link;
     members_.erase(member);
+    leave();  // first: whoever has joined the group finds all places free
     if (members_.empty()) empty_.set();
   }
-  leave();
   return removed;
 }
 

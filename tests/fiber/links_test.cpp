@@ -292,12 +292,17 @@ TEST_P(Links, MayUseLocals) {
   in_world([](World&) {
     static Local<std::shared_ptr<int>> local;
     auto held = std::make_shared<int>(1);
-    auto fiber = spawn([&] { *local = held; });
+    Event linked;
+    auto fiber = spawn([&] {
+      *local = held;
+      linked.wait();
+    });
     bool fresh = false;
     fiber.rawlink([&](const Fiber<void>&) {
       fresh = !*local;  // the fiber's own have ended with it
       *local = held;
     });
+    linked.set();
     fiber.join();
     EXPECT_TRUE(fresh);
     EXPECT_EQ(held.use_count(), 1);
