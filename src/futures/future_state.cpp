@@ -82,12 +82,13 @@ void FutureState::explain(char* text, std::size_t room) const noexcept {
 // ---- the end --------------------------------------------------------------------------------------------------------
 
 // With the list bit, which it releases: from then on the state may be gone, but for the reference of the caller.
-void FutureState::end(Guard& guard, std::uint32_t how) noexcept {
+void FutureState::end(Guard& guard, std::uint32_t how, BeforeHooks* before_hooks) noexcept {
   Entry* waiters = waiters_.claim_all();
   DoneHook* newest = std::exchange(hooks_, nullptr);
   guard.set_value((guard.value() & ~(kWaiters | kHooks)) | kDone | how);
   guard.release();
   deliver_all(waiters);
+  if (newest && before_hooks) before_hooks->hooks_follow();
   DoneHook* hooks = nullptr;  // in the order of their coming
   while (newest) {
     DoneHook* next = newest->next;
@@ -130,7 +131,7 @@ void FutureState::perform() noexcept {
   }
 }
 
-void FutureState::publish() noexcept {
+void FutureState::publish(BeforeHooks* before_hooks) noexcept {
   const std::uint32_t how = ended_by_kill_ ? kCancelled : 0;
   std::uint32_t alone = kRunning;
   if (state_.compare_exchange_strong(alone, kRunning | kDone | how, std::memory_order_release, std::memory_order_relaxed)) {
@@ -139,7 +140,7 @@ void FutureState::publish() noexcept {
   Guard guard{state_};
   // Before anybody learns of the end: nobody kills it any more, and what comes next is no part of it.
   if (guard.value() & kKilled) forget_stopped_scope(*runner_);
-  end(guard, how);
+  end(guard, how, before_hooks);
 }
 
 bool FutureState::cancel() noexcept {

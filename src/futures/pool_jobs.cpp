@@ -54,7 +54,7 @@ FutureState* PoolJobs::try_take() { return jobs_.try_get().value_or(nullptr); }
 FutureState* PoolJobs::take() { return jobs_.get_until(Deadline::never()).value_or(nullptr); }
 
 void PoolJobs::break_down(const std::string& why) {
-  if (!is_closed()) {
+  if (!is_closed() && !breaking_.exchange(true, std::memory_order_relaxed)) {
     why_broken_ = why;
     broken_.store(true, std::memory_order_release);
   }

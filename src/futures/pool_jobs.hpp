@@ -47,8 +47,9 @@ class PoolJobs {
   const char* const kind_;
   const std::uint32_t process_ = this_process();
   Roster& roster_;
+  std::atomic<bool> breaking_{false};
   std::atomic<bool> broken_{false};
-  std::string why_broken_;  // written before broken_
+  std::string why_broken_;  // written once, by who sets breaking_, before broken_
   Queue<FutureState*> jobs_;
 };
 

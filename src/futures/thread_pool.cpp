@@ -23,7 +23,8 @@ namespace {
 ///
 /// While more may be made, `spare_` counts the workers who will soon take another job from the line, so that a job that
 /// comes claims one of them instead of a new thread: a worker adds itself before it publishes its result, so that whoever waits for
-/// that, and then submits again, finds it. Once there are enough, nobody counts.
+/// that, and then submits again, finds it. If it is to call callbacks first, which may take long, it takes that back, or sees to
+/// another thread if it has been claimed. Once there are enough, nobody counts.
 class ThreadPool final : public PoolCore, public std::enable_shared_from_this<ThreadPool> {
  public:
   explicit ThreadPool(PoolConfig config)
@@ -55,6 +56,23 @@ class ThreadPool final : public PoolCore, public std::enable_shared_from_this<Th
   [[nodiscard]] std::size_t workers() const noexcept override { return made_.load(std::memory_order_relaxed); }
 
  private:
+  /// A worker that has counted itself as spare and turns out not to be.
+  class NotSpare final : public BeforeHooks {
+   public:
+    explicit NotSpare(ThreadPool& pool) : pool_{pool} {}
+    void hooks_follow() noexcept override {
+      try {
+        pool_.find_worker();
+      } catch (...) {
+        // There is no thread to be had: the job waits for this one.
+      }
+    }
+
+   private:
+    ThreadPool& pool_;
+  };
+
+  /// Claims one that is spare, or makes one.
   void find_worker() {
     int spare = spare_.load(std::memory_order_relaxed);
     while (spare > 0) {
@@ -94,17 +112,23 @@ class ThreadPool final : public PoolCore, public std::enable_shared_from_this<Th
       std::uint64_t id;
       ~SignOut() { roster.sign_out(id); }
     } sign_out{jobs_.roster(), self.id};
-    while (FutureState* job = jobs_.take()) {
-      if (job->begin(&self)) run(*job);
-      job->release();
+    try {
+      while (FutureState* job = jobs_.take()) {
+        if (job->begin(&self)) run(*job);
+        job->release();
+      }
+    } catch (const Cancelled&) {
+      jobs_.break_down("one of its threads was killed");
     }
   }
 
   void run(FutureState& job) noexcept {
     job.perform();
-    const bool counts = made_.load(std::memory_order_relaxed) < most_ && jobs_.empty() && !job.has_hooks();
-    if (counts) spare_.fetch_add(1, std::memory_order_relaxed);
-    job.publish();
+    if (made_.load(std::memory_order_relaxed) == most_ || !jobs_.empty()) return job.publish();
+    spare_.fetch_add(1, std::memory_order_relaxed);
+    NotSpare not_spare{*this};
+    job.publish(&not_spare);
+    // Behind its callbacks it is spare again, and not counted: a thread too many may be made for that, within the bound.
   }
 
   [[nodiscard]] bool initialize() {

@@ -15,6 +15,7 @@
 #include <weft/sync/event.hpp>
 #include <weft/sync/lock.hpp>
 #include <weft/thread/current_thread.hpp>
+#include <weft/thread/thread.hpp>
 
 #include "support/eventually.hpp"
 
@@ -125,6 +126,14 @@ TEST(ThreadPool, AChildOfForkIsToldThatTheThreadsStayedBehind) {
   int status = -1;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+TEST(ThreadPool, OfWhichAThreadIsKilledIsBroken) {
+  ThreadPoolExecutor pool{1};
+  Thread thread = pool.submit([] { return current_thread(); }).get();
+  thread.kill();
+  thread.join();
+  EXPECT_THROW((void)pool.submit([] {}), BrokenExecutor);
 }
 
 TEST(ThreadPool, ShutdownFromItsOwnWorkDoesNotWaitForItself) {

@@ -32,6 +32,15 @@ class DoneHook {
   ~DoneHook() = default;
 };
 
+/// Is told when a publish() may take long, as it calls what users have given.
+class BeforeHooks {
+ public:
+  virtual void hooks_follow() noexcept = 0;
+
+ protected:
+  ~BeforeHooks() = default;
+};
+
 /// One result to come, from when it is promised until the last handle is gone.
 ///
 /// The state word decides, one compare-and-swap a step, between running it, cancelling it and being done:
@@ -81,8 +90,8 @@ class FutureState : public Explained {
   /// After begin(): calls what is to be called.
   void perform() noexcept;
   void fail(std::exception_ptr why) noexcept { failure_ = std::move(why); }
-  /// Done; the reference stays the caller's.
-  void publish() noexcept;
+  /// Done; the reference stays the caller's. When hooks are about to be called, `before_hooks`, if there is one, is told first.
+  void publish(BeforeHooks* before_hooks = nullptr) noexcept;
   /// All of it.
   void run_and_release() noexcept {
     if (begin(&current_context())) {
@@ -93,8 +102,6 @@ class FutureState : public Explained {
   }
   /// Without running it. False: it has been cancelled.
   bool fail_unbegun(std::exception_ptr why) noexcept;
-  /// Whether somebody will be called at the end, so that publish() may take long.
-  [[nodiscard]] bool has_hooks() const noexcept { return (word() & kHooks) != 0; }
   /// Where it stands in line.
   void set_roster(const Roster& roster) noexcept { roster_ = &roster; }
 
@@ -123,7 +130,7 @@ class FutureState : public Explained {
   using Guard = ListGuard<std::uint32_t, kList>;
 
   [[nodiscard]] std::uint32_t word() const noexcept { return state_.load(std::memory_order_acquire); }
-  void end(Guard& guard, std::uint32_t how) noexcept;
+  void end(Guard& guard, std::uint32_t how, BeforeHooks* before_hooks = nullptr) noexcept;
   [[nodiscard]] static std::size_t holders(const void* explained, std::uint64_t* ids, std::size_t most) noexcept;
 
   std::atomic<std::uint32_t> state_{0};

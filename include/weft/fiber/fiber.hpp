@@ -121,17 +121,17 @@ class Fiber {
   /// Calls callable(const Fiber<R>&) at the end, however it ends.
   template <std::invocable<const Fiber&> F>
   LinkId rawlink(F callable) {
-    return link(detail::LinkFor::AnyEnd, std::move(callable));
+    return add_link(detail::LinkFor::AnyEnd, std::move(callable));
   }
   /// If it ends with a value.
   template <std::invocable<const Fiber&> F>
   LinkId link_value(F callable) {
-    return link(detail::LinkFor::Value, std::move(callable));
+    return add_link(detail::LinkFor::Value, std::move(callable));
   }
   /// If it fails, or is killed.
   template <std::invocable<const Fiber&> F>
   LinkId link_exception(F callable) {
-    return link(detail::LinkFor::Failure, std::move(callable));
+    return add_link(detail::LinkFor::Failure, std::move(callable));
   }
   /// Takes it back. False: it is being called, or has been.
   bool unlink(LinkId link) { return task().unlink(static_cast<std::uint64_t>(link)); }
@@ -164,7 +164,7 @@ class Fiber {
   friend struct detail::FiberAccess;
 
   template <class F>
-  LinkId link(detail::LinkFor whom, F callable) {
+  LinkId add_link(detail::LinkFor whom, F callable) {
     return LinkId{task().link(whom, [f = std::move(callable)](detail::Task& ended) mutable {
       ended.take_notice();
       ended.retain();

@@ -107,9 +107,10 @@ class [[nodiscard]] Generator : public std::ranges::view_interface<Generator<Y, 
   /// nothing.
   /// Throws: InvalidStateError before the first next(): there is no co_yield yet to receive it.
   template <class Sent = S>
-    requires(!std::is_void_v<S> && std::is_same_v<Sent, S>)
-  Item send(Sent value) {
-    return item(handle_ && handle_.promise().send(value));
+    requires(!std::is_void_v<S> && std::is_convertible_v<Sent, S>)
+  Item send(Sent&& value) {
+    S sent(std::forward<Sent>(value));
+    return item(handle_ && handle_.promise().send(sent));
   }
 
   /// The co_yield it stands at throws; goes on to the next co_yield, if that is caught. One that has not begun ends

@@ -172,15 +172,14 @@ requires std::is_lvalue_reference_v<std::ranges::range_reference_t<Fibers&>>
 ///
 /// At most 127 objects, each of which must outlive the call.
 template <detail::Waitable... Objects>
-requires(sizeof...(Objects) > 0 &&
-         sizeof...(Objects) < detail::kMostSelectCases) std::vector<std::size_t> wait(WaitLimits limits,
-                                                                                      Objects&... objects) {
+  requires(sizeof...(Objects) > 0 && sizeof...(Objects) < detail::kMostSelectCases)
+std::vector<std::size_t> wait(WaitLimits limits, Objects&... objects) {
   std::vector<std::size_t> ready;
   ready.reserve(sizeof...(Objects));
   [&]<std::size_t... Index>(std::index_sequence<Index...>) {
-    detail::select_in_turn(limits, detail::ready_case(objects, detail::NoteReady{&ready, Index})...);
-  }
-  (std::index_sequence_for<Objects...>{});
+    // Unqualified: what is declared behind this header, for futures, is found as well.
+    detail::select_in_turn(limits, ready_case(objects, detail::NoteReady{&ready, Index})...);
+  }(std::index_sequence_for<Objects...>{});
   return ready;
 }
 

@@ -58,6 +58,10 @@ DoneAndNotDone wait(Futures&& futures, ReturnWhen when = ReturnWhen::AllComplete
   return wait(futures, when, Deadline::never());
 }
 template <detail::FutureRange Futures, class Rep, class Period>
+DoneAndNotDone wait(Futures&& futures, std::chrono::duration<Rep, Period> timeout) {
+  return wait(futures, ReturnWhen::AllCompleted, Deadline::after(timeout));
+}
+template <detail::FutureRange Futures, class Rep, class Period>
 DoneAndNotDone wait(Futures&& futures, ReturnWhen when, std::chrono::duration<Rep, Period> timeout) {
   return wait(futures, when, Deadline::after(timeout));
 }
