@@ -294,6 +294,8 @@ void throw_interruption() {
     throw DeadlockError{*verdict};
   }
   if (!self.cancel_requested() && self.scope_deadline.has_passed()) TimeLimit::throw_expired(self);
+  // Acquire: what was stored before the scope was stopped is seen by who sees that.
+  std::atomic_thread_fence(std::memory_order_acquire);
   if (const int signal = self.interrupted_by.load(std::memory_order_relaxed)) throw KeyboardInterrupt{signal};
   throw Cancelled{};
 }

@@ -33,6 +33,7 @@ class FiberPool final : public PoolCore, public std::enable_shared_from_this<Fib
     job.set_roster(jobs_.roster());
     if (jobs_.is_left_behind()) [[unlikely]] refuse(job);
     if (take_room()) {
+      std::atomic_thread_fence(std::memory_order_seq_cst);
       if (jobs_.is_closed()) [[unlikely]] {
         leave();
         refuse(job);
@@ -40,13 +41,8 @@ class FiberPool final : public PoolCore, public std::enable_shared_from_this<Fib
       return start_fiber(job);
     }
     jobs_.put(job);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (!take_room()) return;
-    if (FutureState* waiting = jobs_.try_take()) {
-      start_fiber(*waiting);
-    } else {
-      leave();
-    }
+    start_what_waits();
+    tell_if_over();
   }
 
   void shutdown(bool wait, bool cancel) override {
@@ -95,7 +91,25 @@ class FiberPool final : public PoolCore, public std::enable_shared_from_this<Fib
 
   void leave() noexcept {
     running_.fetch_sub(1, std::memory_order_seq_cst);
+    start_what_waits();
     tell_if_over();
+  }
+
+  // Whoever gives back room looks at the line again, as another may have left a job there for want of just that room.
+  void start_what_waits() noexcept {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    while (!jobs_.empty() && take_room()) {
+      if (FutureState* waiting = jobs_.try_take()) {
+        try {
+          start_fiber(*waiting);
+        } catch (...) {
+          // No memory: the job has been called off, and its room given back, by what start_fiber() had made.
+        }
+      } else {
+        running_.fetch_sub(1, std::memory_order_seq_cst);
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+      }
+    }
   }
 
   // In this order: no job comes in line once it is closed; and who takes one from the line has taken room before.
@@ -115,6 +129,7 @@ class FiberPool final : public PoolCore, public std::enable_shared_from_this<Fib
         job->publish();
       }
       job->release();
+      if (jobs_.is_left_behind()) return;  // it has forked, and this is the child: what waits is its parent's
     }
   }
 

@@ -70,13 +70,17 @@ std::size_t FutureState::holders(const void* explained, std::uint64_t* ids, std:
   const auto& self = *static_cast<const FutureState*>(static_cast<const Explained*>(explained));
   const std::uint32_t word = self.word();
   if (word & kDone) return 0;
-  if (!(word & kRunning)) return self.roster_ ? self.roster_->workers(ids, most) : 0;
+  if (!(word & kRunning)) {
+    const Roster* roster = self.roster_.load(std::memory_order_relaxed);
+    return roster ? roster->workers(ids, most) : 0;
+  }
   ids[0] = self.runner_id_.load(std::memory_order_relaxed);
   return ids[0] != 0;
 }
 
 void FutureState::explain(char* text, std::size_t room) const noexcept {
-  if (!(word() & (kRunning | kDone)) && roster_) roster_->explain(text, room);
+  const Roster* roster = roster_.load(std::memory_order_relaxed);
+  if (!(word() & (kRunning | kDone)) && roster) roster->explain(text, room);
 }
 
 // ---- the end --------------------------------------------------------------------------------------------------------

@@ -58,7 +58,14 @@ class TaskGroup::Children : public std::enable_shared_from_this<Children> {
       throw;
     }
     job.link(*child.release());
-    pool_->submit(job);
+    job.retain();
+    const Release release{job};
+    try {
+      pool_->submit(job);
+    } catch (...) {
+      (void)job.cancel();  // and the child is told
+      throw;
+    }
   }
 
   void call_off() noexcept {

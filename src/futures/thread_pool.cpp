@@ -48,7 +48,9 @@ class ThreadPool final : public PoolCore, public std::enable_shared_from_this<Th
     jobs_.close();
     if (cancel) jobs_.cancel_waiting();
     if (!wait) return;
-    for (Thread& thread : take_threads()) {
+    // One that ends may have made another.
+    for (std::size_t joined = 0; joined < workers(); ++joined) {
+      Thread thread = numbered(joined);
       if (thread != current_thread()) thread.join();
     }
   }
@@ -61,8 +63,9 @@ class ThreadPool final : public PoolCore, public std::enable_shared_from_this<Th
    public:
     explicit NotSpare(ThreadPool& pool) : pool_{pool} {}
     void hooks_follow() noexcept override {
+      if (std::exchange(told_, true)) return;
       try {
-        pool_.find_worker();
+        pool_.find_worker(EvenIf::Closed);
       } catch (...) {
         // There is no thread to be had: the job waits for this one.
       }
@@ -70,22 +73,24 @@ class ThreadPool final : public PoolCore, public std::enable_shared_from_this<Th
 
    private:
     ThreadPool& pool_;
+    bool told_ = false;
   };
+  enum class EvenIf : bool { Open, Closed };
 
   /// Claims one that is spare, or makes one.
-  void find_worker() {
+  void find_worker(EvenIf even_if = EvenIf::Open) {
     int spare = spare_.load(std::memory_order_relaxed);
     while (spare > 0) {
       if (spare_.compare_exchange_weak(spare, spare - 1, std::memory_order_relaxed)) return;
     }
-    add_thread();
+    add_thread(even_if);
   }
 
   // The thread comes before its job: if there cannot be one, the job has not been taken.
-  void add_thread() {
+  void add_thread(EvenIf even_if) {
     const std::lock_guard guard{threads_lock_};
     const unsigned number = made_.load(std::memory_order_relaxed);
-    if (number == most_ || jobs_.is_closed()) return;
+    if (number == most_ || (even_if == EvenIf::Open && jobs_.is_closed())) return;
     Thread thread{[self = shared_from_this()] { self->work(); }};
     thread.set_name(jobs_.name() + '_' + std::to_string(number)).set_daemon(true);
     try {
@@ -94,13 +99,13 @@ class ThreadPool final : public PoolCore, public std::enable_shared_from_this<Th
       if (number == 0) throw;
       return;  // the others will do it
     }
-    made_.store(number + 1, std::memory_order_relaxed);
     threads_.push_back(std::move(thread));
+    made_.store(number + 1, std::memory_order_relaxed);
   }
 
-  [[nodiscard]] std::vector<Thread> take_threads() {
+  [[nodiscard]] Thread numbered(std::size_t number) {
     const std::lock_guard guard{threads_lock_};
-    return threads_;
+    return threads_[number];
   }
 
   void work() {
@@ -114,21 +119,30 @@ class ThreadPool final : public PoolCore, public std::enable_shared_from_this<Th
     } sign_out{jobs_.roster(), self.id};
     try {
       while (FutureState* job = jobs_.take()) {
-        if (job->begin(&self)) run(*job);
-        job->release();
+        run(*job, self);
+        if (jobs_.is_left_behind()) return;  // it has forked, and this is the child: what waits is its parent's
+        if (self.cancel.load(std::memory_order_relaxed) & Context::kKilled) throw Cancelled{};
       }
     } catch (const Cancelled&) {
       jobs_.break_down("one of its threads was killed");
     }
   }
 
-  void run(FutureState& job) noexcept {
+  void run(FutureState& job, Context& self) noexcept {
+    if (!job.begin(&self)) return job.release();
     job.perform();
-    if (made_.load(std::memory_order_relaxed) == most_ || !jobs_.empty()) return job.publish();
+    if (made_.load(std::memory_order_relaxed) == most_ || !jobs_.empty()) {
+      job.publish();
+      return job.release();
+    }
     spare_.fetch_add(1, std::memory_order_relaxed);
     NotSpare not_spare{*this};
     job.publish(&not_spare);
-    // Behind its callbacks it is spare again, and not counted: a thread too many may be made for that, within the bound.
+    // Behind callbacks, and the result's destructor, it is spare again, and not counted: a thread too many may be made for that,
+    // within the bound.
+    if (!job.drop()) return;
+    not_spare.hooks_follow();
+    job.dispose();
   }
 
   [[nodiscard]] bool initialize() {

@@ -32,7 +32,8 @@ void on_signal(int signal) {
     ::raise(signal);
   } else {
     int none = 0;
-    came.compare_exchange_strong(none, signal, std::memory_order_relaxed);
+    // Another one has come before; the handler of this one was reset as it was called.
+    if (!came.compare_exchange_strong(none, signal, std::memory_order_relaxed)) ::raise(signal);
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = ::write(event.load(std::memory_order_relaxed), &one, sizeof one);
   }
@@ -77,17 +78,24 @@ class InterruptScope::Watch {
 
   ~Watch() {
     for (const Before& one : before_) ::sigaction(one.signal, &one.action, nullptr);
-    ending_.store(true, std::memory_order_relaxed);
-    const int fd = event.load(std::memory_order_relaxed);
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const auto written = ::write(fd, &one, sizeof one);
-    thread_.join();
+    end_thread();
     if (!stopped_) return;
     context_.interrupted_by.store(0, std::memory_order_relaxed);
     detail::forget_stopped_scope(context_);
   }
 
  private:
+  void end_thread() noexcept {
+    if (process_ != detail::this_process()) {
+      thread_.detach();  // a child of fork(), which has no such thread
+      return;
+    }
+    ending_.store(true, std::memory_order_relaxed);
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(event.load(std::memory_order_relaxed), &one, sizeof one);
+    thread_.join();
+  }
+
   struct Before {
     int signal;
     struct sigaction action;
@@ -106,6 +114,7 @@ class InterruptScope::Watch {
   }
 
   detail::Context& context_;
+  const std::uint32_t process_ = detail::this_process();
   std::vector<Before> before_;
   std::thread thread_;
   std::atomic<bool> ending_{false};

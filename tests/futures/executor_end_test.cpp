@@ -224,6 +224,25 @@ TYPED_TEST(ExecutorEnd, ShutdownAmongSubmissionsLosesNoneThatWasAccepted) {
   });
 }
 
+TYPED_TEST(ExecutorEnd, NothingIsLeftInLineHoweverRoomIsTakenAndGivenBack) {
+  TypeParam::run([](auto make) {
+    for (int round = 0; round < 30; ++round) {
+      auto pool = make(1);
+      std::atomic<int> ran{0};
+      Runtime elsewhere{{.workers = 2, .stack_bytes = kStackBytes}};
+      std::vector<Fiber<void>> submitters;
+      for (int s = 0; s < 3; ++s) {
+        submitters.push_back(elsewhere.spawn([&] {
+          for (int i = 0; i < 50; ++i) (void)pool->submit([&] { ++ran; });
+        }));
+      }
+      join_all(submitters);
+      pool->shutdown();
+      EXPECT_EQ(ran, 150);
+    }
+  });
+}
+
 TYPED_TEST(ExecutorEnd, WaitingForOnesOwnLineIsADeadlockThatNamesThePool) {
   TypeParam::run([](auto make) {
     auto pool = make(2);

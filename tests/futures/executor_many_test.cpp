@@ -87,6 +87,33 @@ TYPED_TEST(ExecutorMany, MapThrowsWhereItFailedAndGoesOnBehindIt) {
   });
 }
 
+TYPED_TEST(ExecutorMany, AFailureDoesNotShortenALazyMap) {
+  TypeParam::run([](auto make) {
+    auto pool = make(1);
+    auto results = pool->map(
+        MapOptions{.look_ahead = 1},
+        [](int n) {
+          if (n % 2 == 0) throw Unlucky{"even"};
+          return n;
+        },
+        std::views::iota(0, 6));
+    int odd = 0;
+    int failed = 0;
+    for (int i = 0; i < 6; ++i) {
+      try {
+        const auto result = results.next();
+        ASSERT_TRUE(result);
+        odd += *result;
+      } catch (const Unlucky&) {
+        ++failed;
+      }
+    }
+    EXPECT_EQ(odd, 1 + 3 + 5);
+    EXPECT_EQ(failed, 3);
+    EXPECT_EQ(results.next(), std::nullopt);
+  });
+}
+
 TYPED_TEST(ExecutorMany, MapKeepsItsDeadline) {
   TypeParam::run([](auto make) {
     Event go;

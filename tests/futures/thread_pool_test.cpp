@@ -7,6 +7,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -126,6 +127,40 @@ TEST(ThreadPool, AChildOfForkIsToldThatTheThreadsStayedBehind) {
   int status = -1;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+TEST(ThreadPool, AResultWhoseDestructorWaitsDoesNotHoldUpTheNextJob) {
+  struct Waits {
+    ThreadPoolExecutor* pool;
+    std::atomic<int>* got;
+    Waits(ThreadPoolExecutor& in, std::atomic<int>& result) : pool{&in}, got{&result} {}
+    Waits(Waits&& other) noexcept : pool{std::exchange(other.pool, nullptr)}, got{other.got} {}
+    ~Waits() {
+      if (pool) *got = pool->submit([] { return 7; }).get();
+    }
+  };
+  std::atomic<int> got{0};
+  ThreadPoolExecutor pool{2};
+  (void)pool.submit([&] { return Waits{pool, got}; });
+  EXPECT_TRUE(eventually([&] { return got == 7; }));
+}
+
+TEST(ThreadPool, AChildForkedByItsWorkDoesNotDoWhatWaits) {
+  ThreadPoolExecutor pool{1};
+  std::atomic<bool> in_line{false};
+  auto forking = pool.submit([&] {
+    (void)eventually([&] { return in_line.load(); });
+    return ::fork();
+  });
+  auto waiting = pool.submit([parent = ::getpid()] {
+    if (::getpid() != parent) ::_exit(3);
+  });
+  in_line = true;
+  const pid_t child = forking.get();
+  ASSERT_GT(child, 0);
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) != 3) << status;
 }
 
 TEST(ThreadPool, OfWhichAThreadIsKilledIsBroken) {

@@ -78,11 +78,14 @@ class FutureState : public Explained {
 
   void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
-    // A sole owner needs no atomic subtraction: nobody else can add a reference to what he cannot reach.
-    if (references_.load(std::memory_order_acquire) == 1 || references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      delete this;
-    }
+    if (drop()) dispose();
   }
+  /// True: that was the last reference; dispose() is then the caller's to call, and calls the result's destructor.
+  [[nodiscard]] bool drop() noexcept {
+    // A sole owner needs no atomic subtraction: nobody else can add a reference to what he cannot reach.
+    return references_.load(std::memory_order_acquire) == 1 || references_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+  }
+  void dispose() noexcept { delete this; }
 
   // For who makes it come true, and owns a reference.
   /// `runner`: the calling context, if the work is done by it. False: it has been cancelled.
@@ -103,7 +106,7 @@ class FutureState : public Explained {
   /// Without running it. False: it has been cancelled.
   bool fail_unbegun(std::exception_ptr why) noexcept;
   /// Where it stands in line.
-  void set_roster(const Roster& roster) noexcept { roster_ = &roster; }
+  void set_roster(const Roster& roster) noexcept { roster_.store(&roster, std::memory_order_relaxed); }
 
   void explain(char* text, std::size_t room) const noexcept override;
 
@@ -123,7 +126,7 @@ class FutureState : public Explained {
   /// Destroys the callable without calling it.
   virtual void abandon() noexcept {}
 
-  bool taken_ = false;  // the value has been moved out
+  std::atomic<bool> taken_{false};  // the value has been moved out; by one of several handles, perhaps
 
  private:
   static constexpr std::uint32_t kList = 1, kRunning = 2, kDone = 4, kCancelled = 8, kWaiters = 16, kHooks = 32, kKilled = 64;
@@ -139,7 +142,7 @@ class FutureState : public Explained {
   DoneHook* hooks_ = nullptr;              // the newest first; guarded by kList
   Context* runner_ = nullptr;              // written before kRunning, by the one who begins it
   std::atomic<std::uint64_t> runner_id_{0};
-  const Roster* roster_ = nullptr;         // written before others can know of it
+  std::atomic<const Roster*> roster_{nullptr};
   std::exception_ptr failure_;
   bool ended_by_kill_ = false;
 };
@@ -172,12 +175,12 @@ class FutureResult : public FutureState {
   }
 
   void claim_result() {
-    check_result();
-    taken_ = true;
+    this->throw_failure();
+    if (this->taken_.exchange(true, std::memory_order_relaxed)) throw_result_taken();
   }
   void check_result() const {
-    if (taken_) throw_result_taken();
-    throw_failure();
+    this->throw_failure();
+    if (this->taken_.load(std::memory_order_relaxed)) throw_result_taken();
   }
 
   std::optional<R> value_;

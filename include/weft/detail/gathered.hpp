@@ -169,6 +169,12 @@ class AnyOfRange final : public Gathered<WhenAny<R>> {
   std::vector<Future<R>> futures_;
 };
 
+/// Throws for an empty handle.
+template <class R>
+void check_handle(const Future<R>& future) {
+  (void)FutureAccess::state(future);
+}
+
 /// `gathered` watches, and gives its future.
 template <class State>
 [[nodiscard]] auto watch_with(State* gathered) {

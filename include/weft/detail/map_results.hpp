@@ -81,13 +81,16 @@ class MapResults {
         callable_{std::make_shared<F>(std::move(callable))},
         input_{std::make_unique<Input>(std::move(ranges)...)} {
     if (options_.chunk_size == 0) options_.chunk_size = 1;
-    send();
+    try {
+      send();
+    } catch (...) {
+      call_off();
+      throw;
+    }
   }
   MapResults(MapResults&&) noexcept = default;
   MapResults& operator=(MapResults&&) = delete;
-  ~MapResults() {
-    for (Future<Chunk>& future : on_their_way_) (void)future.cancel();
-  }
+  ~MapResults() { call_off(); }
 
   /// The next result. Nothing: that was the last. Throws: what the call threw; TimeoutError.
   [[nodiscard]] std::optional<R> next() {
@@ -137,16 +140,16 @@ class MapResults {
   }
 
   void receive() {
+    if (!on_their_way_.front().wait_until(options_.deadline)) throw_map_timeout(count_);
     Future<Chunk> future = std::move(on_their_way_.front());
     on_their_way_.pop_front();
-    auto chunk = future.get_until(options_.deadline);
-    if (!chunk) {
-      (void)future.cancel();
-      throw_map_timeout(count_);
-    }
-    chunk_ = std::move(*chunk);
-    at_ = 0;
     send();
+    chunk_ = future.get();
+    at_ = 0;
+  }
+
+  void call_off() noexcept {
+    for (Future<Chunk>& future : on_their_way_) (void)future.cancel();
   }
 
   Executor* executor_;

@@ -73,17 +73,24 @@ void QueueCore<Store>::get_slowly(std::optional<Value>& item, Deadline deadline)
 template <class Store>
 auto QueueCore<Store>::take() -> Value {
   std::optional<Guard> out;
+  /// Unless the item was taken.
+  struct PassOn {
+    QueueCore& queue;
+    std::optional<Guard>& out;
+    bool armed = false;
+    ~PassOn() {
+      if (!armed) return;
+      out.reset();
+      queue.tell_next_taker();
+    }
+  } pass_on{*this, out};
   lock_for_take(out);
-  try {
-    Value item = store_.pop(out_.head);
-    out->set_value(kTwoSided ? out->value() + kOne : out->value() - kOne);
-    if (!out_.putters.empty()) admit_and_release(*out);
-    return item;  // is where the caller wants it: both compilers make it there
-  } catch (...) {
-    out.reset();
-    tell_next_taker();
-    throw;
-  }
+  pass_on.armed = true;
+  Value item = store_.pop(out_.head);
+  pass_on.armed = false;
+  out->set_value(kTwoSided ? out->value() + kOne : out->value() - kOne);
+  if (!out_.putters.empty()) admit_and_release(*out);
+  return item;  // is where the caller wants it: compilers make it there if it is in the outermost block
 }
 
 /// With the out bit, and an item.

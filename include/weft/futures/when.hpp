@@ -27,13 +27,17 @@ template <detail::FutureRange Futures>
 [[nodiscard]] auto when_all(Futures&& futures) {
   using R = detail::ResultOf<std::ranges::range_value_t<Futures>>;
   std::vector<Future<R>> taken;
-  for (auto& future : futures) taken.push_back(std::move(future));
+  for (auto& future : futures) {
+    detail::check_handle(future);
+    taken.push_back(std::move(future));
+  }
   return detail::watch_with(new detail::AllOfRange<R>{std::move(taken)});
 }
 /// A tuple of their values, with std::monostate for void.
 template <class... R>
   requires(sizeof...(R) > 0)
 [[nodiscard]] auto when_all(Future<R>... futures) {
+  (detail::check_handle(futures), ...);
   return detail::watch_with(new detail::AllOfThese<R...>{std::move(futures)...});
 }
 
@@ -43,7 +47,10 @@ template <detail::FutureRange Futures>
 [[nodiscard]] auto when_any(Futures&& futures) {
   using R = detail::ResultOf<std::ranges::range_value_t<Futures>>;
   std::vector<Future<R>> taken;
-  for (auto& future : futures) taken.push_back(std::move(future));
+  for (auto& future : futures) {
+    detail::check_handle(future);
+    taken.push_back(std::move(future));
+  }
   if (taken.empty()) throw InvalidStateError{"when_any: of no futures none will be the first"};
   return detail::watch_with(new detail::AnyOfRange<R>{std::move(taken)});
 }

@@ -22,7 +22,8 @@ namespace weft {
 /// Items:         T need only be movable. Its move constructor and destructor run inside the queue: they must not block
 ///                nor use the same queue (SimpleQueue lets them). If a move throws, the exception reaches the caller
 ///                whose item it was, and the item stays where it was: with the putter, or first in the queue. Callers of
-///                get() that wait for items whose move may throw are woken oldest first, but others may take theirs.
+///                get() that wait for items whose move may throw are woken oldest first, but others may take theirs, and those that wait
+///                in the other forms come before them.
 /// Cost:          an item is moved once or twice; memory for items grows as needed, to the bound at most, and is kept.
 ///                One atomic operation a call while nobody has to wait; producers and consumers that keep up share
 ///                nothing but the items.
