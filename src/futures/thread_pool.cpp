@@ -63,7 +63,6 @@ class ThreadPool final : public PoolCore, public std::enable_shared_from_this<Th
    public:
     explicit NotSpare(ThreadPool& pool) : pool_{pool} {}
     void hooks_follow() noexcept override {
-      if (std::exchange(told_, true)) return;
       try {
         pool_.find_worker(EvenIf::Closed);
       } catch (...) {
@@ -73,7 +72,6 @@ class ThreadPool final : public PoolCore, public std::enable_shared_from_this<Th
 
    private:
     ThreadPool& pool_;
-    bool told_ = false;
   };
   enum class EvenIf : bool { Open, Closed };
 
@@ -135,14 +133,17 @@ class ThreadPool final : public PoolCore, public std::enable_shared_from_this<Th
       job.publish();
       return job.release();
     }
+    // Nobody waits for this one, and the result's destructor, which may take long, is about to run here.
+    if (job.is_abandoned()) {
+      job.publish();
+      job.release();
+      spare_.fetch_add(1, std::memory_order_relaxed);
+      return;
+    }
     spare_.fetch_add(1, std::memory_order_relaxed);
     NotSpare not_spare{*this};
-    job.publish(&not_spare);
-    // Behind callbacks, and the result's destructor, it is spare again, and not counted: a thread too many may be made for that,
-    // within the bound.
-    if (!job.drop()) return;
-    not_spare.hooks_follow();
-    job.dispose();
+    job.publish(&not_spare);  // behind callbacks it is spare again, and not counted: a thread too many may be made, within the bound
+    job.release();
   }
 
   [[nodiscard]] bool initialize() {

@@ -141,7 +141,12 @@ TEST(ThreadPool, AResultWhoseDestructorWaitsDoesNotHoldUpTheNextJob) {
   };
   std::atomic<int> got{0};
   ThreadPoolExecutor pool{2};
-  (void)pool.submit([&] { return Waits{pool, got}; });
+  Event dropped;
+  (void)pool.submit([&] {
+    dropped.wait();
+    return Waits{pool, got};
+  });
+  dropped.set();
   EXPECT_TRUE(eventually([&] { return got == 7; }));
 }
 

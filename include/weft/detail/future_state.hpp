@@ -78,14 +78,11 @@ class FutureState : public Explained {
 
   void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
-    if (drop()) dispose();
-  }
-  /// True: that was the last reference; dispose() is then the caller's to call, and calls the result's destructor.
-  [[nodiscard]] bool drop() noexcept {
     // A sole owner needs no atomic subtraction: nobody else can add a reference to what he cannot reach.
-    return references_.load(std::memory_order_acquire) == 1 || references_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+    if (is_abandoned() || references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
-  void dispose() noexcept { delete this; }
+  /// Whether the caller's is the only reference.
+  [[nodiscard]] bool is_abandoned() const noexcept { return references_.load(std::memory_order_acquire) == 1; }
 
   // For who makes it come true, and owns a reference.
   /// `runner`: the calling context, if the work is done by it. False: it has been cancelled.
