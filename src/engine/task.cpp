@@ -150,7 +150,9 @@ void Task::set_start(Deadline start) {
   delayed_ = true;
 }
 
+// For ThreadSanitizer: it comes here and goes on through the worker's own code, which is not instrumented.
 bool Task::wait_in(TimerHeap& timers) noexcept {
+  port::sanitizer_acquire(this);
   Guard guard{state_};
   TaskDelay& delay = *aside_->delay;
   if ((guard.value() & kKilled) || scheduler_->closing() || delay.start.has_passed()) {
@@ -159,11 +161,13 @@ bool Task::wait_in(TimerHeap& timers) noexcept {
   }
   // Under the bit: a kill finds it in the heap, or was seen above. Whoever takes it out may run it at once, but for that
   // he needs the bit.
+  port::sanitizer_release(this);
   timers.add(delay.timer, delay.start.nanoseconds());
   return true;
 }
 
 void Task::start_now() noexcept {
+  port::sanitizer_acquire(this);
   delayed_ = false;
   scheduler_->schedule(*this);
 }
