@@ -24,8 +24,8 @@ TYPED_TEST_SUITE(ExecutorEnd, ExecutorKinds);
 
 TYPED_TEST(ExecutorEnd, ShutdownFinishesTheWorkAndRefusesMore) {
   TypeParam::run([](auto make) {
-    auto pool = make(2);
     std::atomic<int> done{0};
+    auto pool = make(2);
     std::vector<Future<int>> futures;
     for (int i = 0; i < 30; ++i) {
       futures.push_back(pool->submit([&done, i] {
@@ -45,9 +45,9 @@ TYPED_TEST(ExecutorEnd, ShutdownFinishesTheWorkAndRefusesMore) {
 
 TYPED_TEST(ExecutorEnd, ShutdownMayCancelWhatHasNotBegun) {
   TypeParam::run([](auto make) {
-    auto pool = make(1);
     Event go;
     Event begun;
+    auto pool = make(1);
     Future<int> first = pool->submit([&] {
       begun.set();
       go.wait();
@@ -122,9 +122,9 @@ TYPED_TEST(ExecutorEnd, AnExceptionThatUnwindsCallsOffWhatHasNotBegun) {
 
 TYPED_TEST(ExecutorEnd, WorkMaySubmitWork) {
   TypeParam::run([](auto make) {
-    auto pool = make(2);
     std::atomic<int> done{0};
     Event all;
+    auto pool = make(2);
     std::function<void(int)> grow = [&](int depth) {
       if (++done == 127) all.set();
       if (depth == 0) return;
@@ -139,9 +139,9 @@ TYPED_TEST(ExecutorEnd, WorkMaySubmitWork) {
 
 TYPED_TEST(ExecutorEnd, ABoundedLineMakesSubmitWait) {
   TypeParam::run([](auto make) {
-    auto pool = make(1, 2);
     Event go;
     Event begun;
+    auto pool = make(1, 2);
     std::vector<Future<void>> futures;
     futures.push_back(pool->submit([&] {
       begun.set();

@@ -58,8 +58,8 @@ TYPED_TEST(ExecutorMany, MapTakesSeveralRangesInStep) {
 
 TYPED_TEST(ExecutorMany, MapIsLazyWhenTold) {
   TypeParam::run([](auto make) {
-    auto pool = make(2);
     std::atomic<int> called{0};
+    auto pool = make(2);
     auto results = pool->map(MapOptions{.look_ahead = 3},
                              [&](int n) {
                                ++called;
@@ -131,9 +131,9 @@ TYPED_TEST(ExecutorMany, MapKeepsItsDeadline) {
 
 TYPED_TEST(ExecutorMany, ADroppedMapCallsOffTheRest) {
   TypeParam::run([](auto make) {
-    auto pool = make(1);
     Event go;
     std::atomic<int> called{0};
+    auto pool = make(1);
     {
       auto results = pool->map(
           [&](int n) {
@@ -151,8 +151,8 @@ TYPED_TEST(ExecutorMany, ADroppedMapCallsOffTheRest) {
 
 TYPED_TEST(ExecutorMany, WaitForTheFirstTheFirstFailureOrAll) {
   TypeParam::run([](auto make) {
-    auto pool = make(4);
     Event go;
+    auto pool = make(4);
     std::vector<Future<int>> futures;
     futures.push_back(pool->submit([&] {
       go.wait();
@@ -191,8 +191,8 @@ TYPED_TEST(ExecutorMany, FirstExceptionWaitsForAllWhenNoneFails) {
 
 TYPED_TEST(ExecutorMany, AsCompletedGivesThemAsTheyEnd) {
   TypeParam::run([](auto make) {
-    auto pool = make(3);
     Event gates[3];
+    auto pool = make(3);
     std::vector<Future<int>> futures;
     for (int i = 0; i < 3; ++i) {
       futures.push_back(pool->submit([&gates, i] {
@@ -215,8 +215,8 @@ TYPED_TEST(ExecutorMany, AsCompletedGivesThemAsTheyEnd) {
 
 TYPED_TEST(ExecutorMany, AsCompletedThrowsWhenTimeIsUpAndCanBeLeft) {
   TypeParam::run([](auto make) {
-    auto pool = make(2);
     Event go;
+    auto pool = make(2);
     std::vector<Future<int>> futures;
     futures.push_back(pool->submit(twice, 1));
     futures.push_back(pool->submit([&] {

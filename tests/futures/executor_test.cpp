@@ -113,8 +113,8 @@ TYPED_TEST(ExecutorConformance, GetMovesTheValueOutAndResultRefersToIt) {
 
 TYPED_TEST(ExecutorConformance, TimedWaitsGiveUpAndTheWorkGoesOn) {
   TypeParam::run([](auto make) {
-    auto pool = make(2);
     Event go;
+    auto pool = make(2);
     Future<int> future = pool->submit([&] {
       go.wait();
       return 1;
@@ -132,9 +132,9 @@ TYPED_TEST(ExecutorConformance, TimedWaitsGiveUpAndTheWorkGoesOn) {
 
 TYPED_TEST(ExecutorConformance, NeverDoesMoreAtOnceThanItMay) {
   TypeParam::run([](auto make) {
-    auto pool = make(3);
     std::atomic<int> now{0};
     std::atomic<int> most{0};
+    auto pool = make(3);
     std::vector<Future<void>> futures;
     for (int i = 0; i < 40; ++i) {
       futures.push_back(pool->submit([&] {
@@ -154,8 +154,8 @@ TYPED_TEST(ExecutorConformance, NeverDoesMoreAtOnceThanItMay) {
 
 TYPED_TEST(ExecutorConformance, BeginsInTheOrderOfSubmission) {
   TypeParam::run([](auto make) {
-    auto pool = make(1);
     std::vector<int> order;
+    auto pool = make(1);
     std::vector<Future<void>> futures;
     for (int i = 0; i < 100; ++i) futures.push_back(pool->submit([&order, i] { order.push_back(i); }));
     for (Future<void>& future : futures) future.get();
@@ -167,9 +167,9 @@ TYPED_TEST(ExecutorConformance, BeginsInTheOrderOfSubmission) {
 
 TYPED_TEST(ExecutorConformance, WhatHasNotBegunCanBeCancelled) {
   TypeParam::run([](auto make) {
-    auto pool = make(1);
     Event go;
     Event begun;
+    auto pool = make(1);
     Future<void> first = pool->submit([&] {
       begun.set();
       go.wait();
@@ -198,9 +198,9 @@ TYPED_TEST(ExecutorConformance, WhatHasNotBegunCanBeCancelled) {
 
 TYPED_TEST(ExecutorConformance, AWaiterLearnsOfACancellation) {
   TypeParam::run([](auto make) {
-    auto pool = make(2);
     Event go;
     Event begun;
+    auto pool = make(2);
     auto blockers = std::vector<Future<void>>{};
     for (int i = 0; i < 2; ++i) {
       blockers.push_back(pool->submit([&] {
@@ -221,10 +221,10 @@ TYPED_TEST(ExecutorConformance, AWaiterLearnsOfACancellation) {
 
 TYPED_TEST(ExecutorConformance, KillEndsWhatRunsAtItsNextWait) {
   TypeParam::run([](auto make) {
-    auto pool = make(1);
     Event never;
     Event begun;
     std::atomic<bool> cleaned_up{false};
+    auto pool = make(1);
     Future<void> future = pool->submit([&] {
       const SetAtEnd clean_up{cleaned_up};
       begun.set();
@@ -246,8 +246,8 @@ TYPED_TEST(ExecutorConformance, KillEndsWhatRunsAtItsNextWait) {
 
 TYPED_TEST(ExecutorConformance, ACallerThatIsKilledLeavesTheWorkAlone) {
   TypeParam::run([](auto make) {
-    auto pool = make(1);
     Event go;
+    auto pool = make(1);
     Future<int> future = pool->submit([&] {
       go.wait();
       return 3;
@@ -268,10 +268,10 @@ TYPED_TEST(ExecutorConformance, ACallerThatIsKilledLeavesTheWorkAlone) {
 
 TYPED_TEST(ExecutorConformance, CallbacksAreCalledInOrderAfterTheEnd) {
   TypeParam::run([](auto make) {
-    auto pool = make(1);
     Event go;
     Event all;
     std::vector<int> calls;
+    auto pool = make(1);
     Future<int> future = pool->submit([&] {
       go.wait();
       return 4;
@@ -294,9 +294,9 @@ TYPED_TEST(ExecutorConformance, CallbacksAreCalledInOrderAfterTheEnd) {
 
 TYPED_TEST(ExecutorConformance, ACallbackThatThrowsHarmsNobody) {
   TypeParam::run([](auto make) {
-    auto pool = make(1);
     Event go;
     Event last;
+    auto pool = make(1);
     Future<void> future = pool->submit([&] { go.wait(); });
     testing::internal::CaptureStderr();
     future.add_done_callback([](Future<void>&) { throw Unlucky{"in a callback"}; });
@@ -312,8 +312,8 @@ TYPED_TEST(ExecutorConformance, ACallbackThatThrowsHarmsNobody) {
 
 TYPED_TEST(ExecutorConformance, ACancelledFutureCallsBackInTheCanceller) {
   TypeParam::run([](auto make) {
-    auto pool = make(1);
     Event go;
+    auto pool = make(1);
     Future<void> first = pool->submit([&] { go.wait(); });
     Future<void> second = pool->submit([] {});
     std::uint64_t where = 0;
@@ -341,8 +341,8 @@ TYPED_TEST(ExecutorConformance, ADroppedHandleChangesNothing) {
 
 TYPED_TEST(ExecutorConformance, SelectWaitsForFuturesToo) {
   TypeParam::run([](auto make) {
-    auto pool = make(2);
     Event go;
+    auto pool = make(2);
     Queue<int> queue;
     Future<int> future = pool->submit([&] {
       go.wait();
