@@ -12,6 +12,7 @@
 
 #include <weft/base/error.hpp>
 
+#include "base/cause.hpp"
 #include "engine/immortal.hpp"
 #include "engine/stack_pool.hpp"
 #include "engine/worker.hpp"
@@ -21,8 +22,7 @@
 
 namespace weft::detail {
 
-// ---- stacks
-// ----------------------------------------------------------------------------------------------------------
+// ---- stacks ---------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -81,8 +81,7 @@ void GreenletHub::keep_stack(Stack stack) noexcept {
   }
 }
 
-// ---- the hub
-// ---------------------------------------------------------------------------------------------------------
+// ---- the hub --------------------------------------------------------------------------------------------------------
 
 /// The first greenlet of a context: the context itself.
 struct RootGreenlet final : GreenletCore {
@@ -146,8 +145,7 @@ ThreadStack stack_in_use(const Context& thread) noexcept {
   return {hub->stack().bottom + port::page_bytes(), hub->stack().bytes - port::page_bytes()};
 }
 
-// ---- switching
-// -------------------------------------------------------------------------------------------------------
+// ---- switching ------------------------------------------------------------------------------------------------------
 
 inline EhGlobals& GreenletHub::exceptions() noexcept {
   return fiber_ ? fiber_->worker->exceptions_in_flight() : *of_thread_;
@@ -193,8 +191,7 @@ void Crossing::cross(void* own_inbox, const std::type_info& own_values) const {
   hub->cross(*to, own_inbox, &own_values);
 }
 
-// ---- the life of a greenlet
-// ------------------------------------------------------------------------------------------
+// ---- the life of a greenlet -----------------------------------------------------------------------------------------
 
 void GreenletHub::start(GreenletCore& core) {
   const Stack stack = take_stack(core.stack_bytes_);
@@ -276,17 +273,14 @@ GreenletCore& GreenletHub::heir_of(const GreenletCore& core) noexcept {
 namespace {
 
 void report_unwound(const GreenletCore& core, const std::exception_ptr& failure) noexcept {
-  std::string cause = "an exception that is not a std::exception";
   try {
     std::rethrow_exception(failure);
   } catch (const Cancelled&) {
     return;  // a kill of its thread or fiber, which will be told again
-  } catch (const std::exception& error) {
-    cause = error.what();
   } catch (...) {
   }
   std::fprintf(stderr, "weft: greenlet \"%s\" was destroyed before its end, and threw: %s\n", core.name().c_str(),
-               cause.c_str());
+               cause_of(failure).c_str());
 }
 
 }  // namespace
@@ -319,8 +313,7 @@ void GreenletHub::unwind_all() noexcept {
   while (newest_) unwind(*newest_);
 }
 
-// ---- GreenletCore
-// ----------------------------------------------------------------------------------------------------
+// ---- GreenletCore ---------------------------------------------------------------------------------------------------
 
 GreenletCore::GreenletCore(const GreenletOptions& options, const std::type_info& values, void* inbox)
     : context_id_{current_context_id()},
@@ -441,8 +434,7 @@ void GreenletCore::set_parent(GreenletCore& parent) {
   link_parent(&parent);
 }
 
-// ---- overflow
-// --------------------------------------------------------------------------------------------------------
+// ---- overflow -------------------------------------------------------------------------------------------------------
 
 bool GreenletHub::is_overflow(const void* address) const noexcept {
   const auto* at = static_cast<const std::byte*>(address);

@@ -5,6 +5,8 @@
 
 #include <weft/base/error.hpp>
 
+#include "base/cause.hpp"
+#include "engine/enlisted_wait.hpp"
 #include "engine/fiber_context.hpp"
 #include "engine/greenlets.hpp"
 #include "engine/helper_pool.hpp"
@@ -29,16 +31,6 @@ void end_belongings(FiberContext& fiber) noexcept {
   if (fiber.greenlets) end_greenlets(fiber);
   if (fiber.locals) end_locals(fiber);
   if (fiber.greenlets) end_greenlets(fiber);
-}
-
-std::string cause_of(const std::exception_ptr& failure) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const std::exception& error) {
-    return error.what();
-  } catch (...) {
-    return "an exception that is not a std::exception";
-  }
 }
 
 }  // namespace
@@ -79,20 +71,10 @@ bool Task::join_until(Deadline deadline) {
   if (!done()) {
     Context& self = current_context();
     if (self.id == id_) throw InvalidStateError{"join: fiber \"" + name() + "\" cannot wait for its own end"};
-    Entry entry;
-    if (!arm(self, entry, Interruptible::Yes)) throw_interruption();
-    if (!enlist(entry)) {
-      // Not linked, so only a kill can have decided it, and the fiber has ended: both are true, the grant wins.
-      disarm_granted(self);
-      take_notice();
-      return true;
-    }
-    const Outcome outcome = park(self, {.kind = WaitKind::Join, .object = this, .holders = &runner}, deadline);
-    if (outcome != kFired) {
-      withdraw(entry);
-      if (outcome == kInterrupted) throw_interruption();
-      return false;
-    }
+    const bool in_time =
+        wait_enlisted(self, {.kind = WaitKind::Join, .object = this, .holders = &runner}, deadline,
+                      [this](Entry& entry) { return enlist(entry); }, [this](Entry& entry) { withdraw(entry); });
+    if (!in_time) return false;
   }
   take_notice();
   return true;

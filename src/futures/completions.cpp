@@ -66,8 +66,6 @@ void throw_as_completed_timeout(std::size_t left, std::size_t all) {
 
 namespace {
 
-bool is_failure(const FutureState& future) noexcept { return future.done() && !future.cancelled() && future.failure() != nullptr; }
-
 void wait_for_all(const std::vector<FutureState*>& futures, Deadline deadline) {
   for (FutureState* future : futures) {
     if (!future->wait_until(deadline)) return;
@@ -76,12 +74,12 @@ void wait_for_all(const std::vector<FutureState*>& futures, Deadline deadline) {
 
 void wait_for_first(const std::vector<FutureState*>& futures, bool failures_only, Deadline deadline) {
   for (const FutureState* future : futures) {
-    if (failures_only ? is_failure(*future) : future->done()) return;
+    if (future->done() && (!failures_only || future->failed())) return;
   }
   Watching watching{futures};
   for (std::size_t count = 0; count < futures.size(); ++count) {
     const std::size_t number = watching.next(deadline);
-    if (number == SIZE_MAX || !failures_only || is_failure(*futures[number])) return;
+    if (number == SIZE_MAX || !failures_only || futures[number]->failed()) return;
   }
 }
 

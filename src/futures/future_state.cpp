@@ -1,11 +1,13 @@
 #include <weft/detail/future_state.hpp>
 
 #include <cstdio>
-#include <string>
+#include <utility>
 
 #include <weft/base/error.hpp>
 #include <weft/futures/promise.hpp>
 
+#include "base/cause.hpp"
+#include "engine/enlisted_wait.hpp"
 #include "futures/roster.hpp"
 
 namespace weft::detail {
@@ -14,19 +16,9 @@ namespace weft::detail {
 
 bool FutureState::wait_until(Deadline deadline) {
   if (done()) return true;
-  Context& self = current_context();
-  Entry entry;
-  if (!arm(self, entry, Interruptible::Yes)) throw_interruption();
-  if (!enlist(entry)) {
-    disarm_granted(self);
-    return true;
-  }
   const Explained* explained = this;
-  const Outcome outcome = park(self, {.kind = WaitKind::Future, .object = explained, .holders = &holders}, deadline);
-  if (outcome == kFired) return true;
-  withdraw(entry);
-  if (outcome == kInterrupted) throw_interruption();
-  return false;
+  return wait_enlisted(current_context(), {.kind = WaitKind::Future, .object = explained, .holders = &holders}, deadline,
+                       [this](Entry& entry) { return enlist(entry); }, [this](Entry& entry) { withdraw(entry); });
 }
 
 bool FutureState::enlist(Entry& entry) noexcept {
@@ -192,15 +184,8 @@ std::exception_ptr broken_promise() {
   return std::make_exception_ptr(CancelledError{"the Promise of this Future was dropped before it was kept"});
 }
 
-void report_callback_failure(std::exception_ptr failure) noexcept {
-  std::string cause = "an exception that is not a std::exception";
-  try {
-    std::rethrow_exception(std::move(failure));
-  } catch (const std::exception& error) {
-    cause = error.what();
-  } catch (...) {
-  }
-  std::fprintf(stderr, "weft: a callback of a Future threw: %s\n", cause.c_str());
+void report_callback_failure(const std::exception_ptr& failure) noexcept {
+  std::fprintf(stderr, "weft: a callback of a Future threw: %s\n", cause_of(failure).c_str());
 }
 
 }  // namespace weft::detail

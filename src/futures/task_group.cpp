@@ -2,13 +2,14 @@
 
 #include <cstdio>
 #include <mutex>
-#include <typeinfo>
+#include <string>
+#include <utility>
 
 #include <weft/sync/event.hpp>
 #include <weft/sync/lock.hpp>
 #include <weft/sync/scope.hpp>
 
-#include "engine/scheduler.hpp"
+#include "base/cause.hpp"
 
 namespace weft {
 
@@ -16,19 +17,9 @@ using detail::FutureState;
 
 namespace {
 
-std::string text_of(const std::exception_ptr& failure) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const std::exception& error) {
-    return error.what();
-  } catch (...) {
-    return "an exception that is not a std::exception";
-  }
-}
-
 std::string text_of(const std::string& what, const std::vector<std::exception_ptr>& all) {
   std::string text = what + ": " + std::to_string(all.size()) + (all.size() == 1 ? " failure" : " failures");
-  for (const std::exception_ptr& failure : all) text += "\n  " + text_of(failure);
+  for (const std::exception_ptr& failure : all) text += "\n  " + detail::cause_of(failure);
   return text;
 }
 
@@ -128,7 +119,7 @@ class TaskGroup::Children : public std::enable_shared_from_this<Children> {
   }
 
   void end(Child& child) noexcept {
-    const bool failed = !child.future.cancelled() && child.future.failure();
+    const bool failed = child.future.failed();
     bool calls_off = false;
     {
       const std::lock_guard guard{lock_};
@@ -201,7 +192,7 @@ void TaskGroup::wait() {
 
 void TaskGroup::report_failures() noexcept {
   for (const std::exception_ptr& failure : children_->take_failures()) {
-    std::fprintf(stderr, "weft: a child of a TaskGroup failed, and nobody waited for it: %s\n", text_of(failure).c_str());
+    std::fprintf(stderr, "weft: a child of a TaskGroup failed, and nobody waited for it: %s\n", detail::cause_of(failure).c_str());
   }
 }
 

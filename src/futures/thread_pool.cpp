@@ -34,7 +34,7 @@ class ThreadPool final : public PoolCore, public std::enable_shared_from_this<Th
 
   void submit(FutureState& job) override {
     try {
-      if (jobs_.is_closed() || jobs_.is_left_behind()) [[unlikely]] jobs_.refuse();
+      if (jobs_.is_left_behind()) [[unlikely]] jobs_.refuse();  // put() knows of other reasons
       if (made_.load(std::memory_order_relaxed) < most_) find_worker();
     } catch (...) {
       job.release();

@@ -6,11 +6,11 @@
 
 #include <weft/http/errors.hpp>
 
+#include "engine/enlisted_wait.hpp"
 #include "http/text.hpp"
 
 namespace weft::http {
 
-using detail::Context;
 using detail::Entry;
 
 namespace {
@@ -45,23 +45,15 @@ bool Exchange::wait(Deadline deadline) {
   if (!belongs_here()) {
     throw ConnectionError{question.name(), question.shown_url, "it was begun by the parent of this process, before fork()"};
   }
-  Context& self = detail::current_context();
-  Entry entry;
-  if (!detail::arm(self, entry, detail::Interruptible::Yes)) detail::throw_interruption();
-  if (!enlist(entry)) {
-    detail::disarm_granted(self);
-    return true;
-  }
   // A wait for input, to those who look for deadlocks: the world outside ends it.
-  const detail::Outcome outcome = detail::park(
-      self, {.kind = detail::WaitKind::Read, .object = this, .label = Label{question.shown_url.c_str(), {}}}, deadline);
-  if (outcome == detail::kFired) return true;
-  {
-    const std::lock_guard guard{lock_};
-    waiter_ = nullptr;
-  }
-  if (outcome == detail::kInterrupted) detail::throw_interruption();
-  return false;
+  return detail::wait_enlisted(
+      detail::current_context(),
+      {.kind = detail::WaitKind::Read, .object = this, .label = Label{question.shown_url.c_str(), {}}}, deadline,
+      [this](Entry& entry) { return enlist(entry); },
+      [this](Entry&) {
+        const std::lock_guard guard{lock_};
+        waiter_ = nullptr;
+      });
 }
 
 bool Exchange::enlist(Entry& entry) noexcept {

@@ -1,8 +1,9 @@
 #include <weft/sync/event.hpp>
 
+#include "engine/enlisted_wait.hpp"
+
 namespace weft {
 
-using detail::Context;
 using detail::Entry;
 
 void Event::set() noexcept {
@@ -26,18 +27,8 @@ void Event::clear() noexcept {
 bool Event::wait_until(Deadline deadline) {
   // Past a set event only with the list bit clear: the one who sets it may still be inside.
   if (state_.load(std::memory_order_acquire) == kSet) return true;
-  Context& self = detail::current_context();
-  Entry entry;
-  if (!detail::arm(self, entry, detail::Interruptible::Yes)) detail::throw_interruption();
-  if (!enlist(entry)) {
-    detail::disarm_granted(self);
-    return true;
-  }
-  const detail::Outcome outcome = detail::park(self, {detail::WaitKind::Event, this, label_}, deadline);
-  if (outcome == detail::kFired) return true;
-  withdraw(entry);
-  if (outcome == detail::kInterrupted) detail::throw_interruption();
-  return false;
+  return detail::wait_enlisted(detail::current_context(), {detail::WaitKind::Event, this, label_}, deadline,
+                               [this](Entry& entry) { return enlist(entry); }, [this](Entry& entry) { withdraw(entry); });
 }
 
 bool Event::enlist(Entry& entry) noexcept {

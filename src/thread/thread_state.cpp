@@ -8,6 +8,7 @@
 
 #include <weft/base/error.hpp>
 
+#include "engine/enlisted_wait.hpp"
 #include "port/signals.hpp"
 #include "thread/threads.hpp"
 
@@ -336,19 +337,8 @@ void ThreadState::withdraw(Entry& entry) noexcept {
 bool ThreadState::join_until(Deadline deadline) {
   require_joinable();
   if (has_ended()) return true;
-  Context& self = current_context();
-  Entry entry;
-  if (!arm(self, entry, Interruptible::Yes)) throw_interruption();
-  if (!enlist(entry)) {
-    // Not linked: only a kill can have decided it, and the thread has ended: both are true, the grant wins.
-    disarm_granted(self);
-    return true;
-  }
-  const Outcome outcome = park(self, {.kind = WaitKind::Join, .object = this, .holders = &holder}, deadline);
-  if (outcome == kFired) return true;
-  withdraw(entry);
-  if (outcome == kInterrupted) throw_interruption();
-  return false;
+  return wait_enlisted(current_context(), {.kind = WaitKind::Join, .object = this, .holders = &holder}, deadline,
+                       [this](Entry& entry) { return enlist(entry); }, [this](Entry& entry) { withdraw(entry); });
 }
 
 // ---- in a select() -------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@
 
 #include "support/program.hpp"
 #include "support/stress.hpp"
+#include "support/use_stack.hpp"
 #include "support/world.hpp"
 
 namespace weft::test {
@@ -686,14 +687,6 @@ TEST_P(Greenlets, AreNamed) {
 }
 
 // ---- stacks ----------------------------------------------------------------------------------------------------------
-
-[[gnu::noinline]] int use_stack(std::size_t bytes) {
-  volatile char page[4096];
-  page[0] = 1;
-  page[4095] = 1;
-  if (bytes <= sizeof page) return page[0];
-  return use_stack(bytes - sizeof page) + page[4095];
-}
 
 TEST_P(Greenlets, HaveStacksOfTheSizeAskedFor) {
   in_context([] {

@@ -14,20 +14,12 @@
 #include "support/eventually.hpp"
 #include "support/leaks.hpp"
 #include "support/stress.hpp"
+#include "support/use_stack.hpp"
 
 namespace weft::test {
 namespace {
 
 class Stacks : public LeakFree {};
-
-/// Uses about so many bytes of the stack, to the last page.
-[[gnu::noinline]] int use_stack(std::size_t bytes) {
-  volatile char page[4096];
-  page[0] = 1;
-  page[4095] = 1;
-  if (bytes <= sizeof page) return page[0];
-  return use_stack(bytes - sizeof page) + page[4095];
-}
 
 TEST_F(Stacks, AreAsLargeAsTheSpawnAskedFor) {
   for (const unsigned workers : {1u, 2u}) {

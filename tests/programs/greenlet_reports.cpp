@@ -15,20 +15,12 @@
 #include <weft/fiber/greenlet.hpp>
 #include <weft/weft.hpp>
 
+#include "deeper.hpp"
 #include "require.hpp"
 
 using namespace std::chrono_literals;
 
 namespace {
-
-volatile bool enough = false;
-
-// Not optimized into a loop: each call keeps a buffer that the next one reads.
-[[gnu::noinline]] int deeper(volatile char* above) {
-  volatile char here[512];
-  here[0] = static_cast<char>(above[0] + 1);
-  return enough ? 0 : deeper(here) + here[0];
-}
 
 void overflow() {
   weft::Greenlet<int> greedy{{.name = "greedy", .stack_bytes = 65536}, [](int) {

@@ -8,16 +8,9 @@
 
 #include <weft/weft.hpp>
 
+#include "deeper.hpp"
+
 namespace {
-
-volatile bool enough = false;
-
-// Not optimized into a loop: each call keeps a buffer that the next one reads.
-[[gnu::noinline]] int deeper(volatile char* above) {
-  volatile char here[512];
-  here[0] = static_cast<char>(above[0] + 1);
-  return enough ? 0 : deeper(here) + here[0];
-}
 
 // Volatile, so that the compiler does not see what is wrong with it.
 int* volatile nowhere = reinterpret_cast<int*>(std::uintptr_t{8});

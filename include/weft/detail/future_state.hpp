@@ -6,12 +6,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <functional>
 #include <optional>
 #include <type_traits>
 #include <utility>
 
 #include <weft/base/deadline.hpp>
+#include <weft/detail/bound_call.hpp>
 #include <weft/detail/selectable.hpp>
 #include <weft/detail/task_memory.hpp>
 #include <weft/detail/wait_list.hpp>
@@ -75,6 +75,8 @@ class FutureState : public Explained {
   /// After the end: throws what it ended with, if not with a value.
   void throw_failure() const;
   [[nodiscard]] const std::exception_ptr& failure() const noexcept { return failure_; }
+  /// After the end: whether by an exception. One that was cancelled has not failed.
+  [[nodiscard]] bool failed() const noexcept { return !cancelled() && failure_ != nullptr; }
 
   void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
@@ -92,14 +94,6 @@ class FutureState : public Explained {
   void fail(std::exception_ptr why) noexcept { failure_ = std::move(why); }
   /// Done; the reference stays the caller's. When hooks are about to be called, `before_hooks`, if there is one, is told first.
   void publish(BeforeHooks* before_hooks = nullptr) noexcept;
-  /// All of it.
-  void run_and_release() noexcept {
-    if (begin(&current_context())) {
-      perform();
-      publish();
-    }
-    release();
-  }
   /// Without running it. False: it has been cancelled.
   bool fail_unbegun(std::exception_ptr why) noexcept;
   /// Where it stands in line.
@@ -146,13 +140,12 @@ class FutureState : public Explained {
 
 [[noreturn]] void throw_result_taken();
 [[noreturn]] void throw_empty_future();
-void report_callback_failure(std::exception_ptr failure) noexcept;
+void report_callback_failure(const std::exception_ptr& failure) noexcept;
 
 /// With the value.
 template <class R>
 class FutureResult : public FutureState {
  public:
-  using Value = R;
   using Reference = R&;
   /// After the end, once.
   R take() {
@@ -186,7 +179,6 @@ class FutureResult : public FutureState {
 template <class R>
 class FutureResult<R&> : public FutureState {
  public:
-  using Value = R*;
   using Reference = R&;
   R& take() { return view(); }
   R& view() {
@@ -242,18 +234,12 @@ class JobOf final : public FutureResult<R> {
 /// Of callable(args...), which are copied or moved into it. Two references: the handle's and the executor's.
 template <class F, class... Args>
 auto make_job(F&& callable, Args&&... args) {
-  static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>,
-                "the callable cannot be called with these arguments, which are copied or moved into the task first; "
-                "pass std::ref(x) to share x");
-  using R = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
   if constexpr (sizeof...(Args) == 0 && std::is_invocable_v<std::decay_t<F>&>) {
     return static_cast<FutureResult<std::invoke_result_t<std::decay_t<F>&>>*>(
         new JobOf<std::invoke_result_t<std::decay_t<F>&>, std::decay_t<F>>{std::decay_t<F>(std::forward<F>(callable))});
   } else {
-    auto body = [f = std::decay_t<F>(std::forward<F>(callable)),
-                 ... a = std::decay_t<Args>(std::forward<Args>(args))]() mutable -> decltype(auto) {
-      return std::invoke(std::move(f), std::move(a)...);
-    };
+    auto body = bind_call(std::forward<F>(callable), std::forward<Args>(args)...);
+    using R = BoundResult<F, Args...>;
     return static_cast<FutureResult<R>*>(new JobOf<R, decltype(body)>{std::move(body)});
   }
 }

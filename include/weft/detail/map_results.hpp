@@ -16,6 +16,7 @@
 
 #include <weft/base/deadline.hpp>
 #include <weft/base/error.hpp>
+#include <weft/detail/next_iterator.hpp>
 #include <weft/futures/future.hpp>
 
 namespace weft {
@@ -102,26 +103,7 @@ class MapResults {
     return std::move(chunk_[at_++]);
   }
 
-  class Iterator {
-   public:
-    using value_type = R;
-    using difference_type = std::ptrdiff_t;
-
-    Iterator() = default;
-    explicit Iterator(MapResults& results) : results_{&results}, value_{results.next()} {}
-    R& operator*() const noexcept { return *value_; }
-    Iterator& operator++() {
-      value_ = results_->next();
-      return *this;
-    }
-    void operator++(int) { ++*this; }
-    friend bool operator==(const Iterator& at, std::default_sentinel_t) noexcept { return !at.value_; }
-
-   private:
-    MapResults* results_ = nullptr;
-    mutable std::optional<R> value_;
-  };
-  Iterator begin() { return Iterator{*this}; }
+  NextIterator<MapResults> begin() { return NextIterator<MapResults>{*this}; }
   static std::default_sentinel_t end() noexcept { return {}; }
 
  private:

@@ -2,12 +2,12 @@
 
 #include <chrono>
 #include <cstddef>
-#include <functional>
 #include <string>
 #include <type_traits>
 #include <utility>
 
 #include <weft/base/deadline.hpp>
+#include <weft/detail/bound_call.hpp>
 #include <weft/detail/task.hpp>
 #include <weft/fiber/fiber.hpp>
 
@@ -23,14 +23,8 @@ namespace detail {
 
 template <class F, class... Args>
 auto make_task(const SpawnOptions* options, F&& callable, Args&&... args) {
-  static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>,
-                "the callable cannot be called with these arguments, which are copied or moved into the fiber first; "
-                "pass std::ref(x) to share x");
-  auto body = [f = std::decay_t<F>(std::forward<F>(callable)),
-               ... a = std::decay_t<Args>(std::forward<Args>(args))]() mutable -> decltype(auto) {
-    return std::invoke(std::move(f), std::move(a)...);
-  };
-  using R = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
+  auto body = bind_call(std::forward<F>(callable), std::forward<Args>(args)...);
+  using R = BoundResult<F, Args...>;
   auto* task = new TaskOf<R, decltype(body)>{std::move(body)};
   if (options) {
     if (!options->name.empty()) task->set_name(options->name);

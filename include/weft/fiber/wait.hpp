@@ -15,6 +15,7 @@
 
 #include <weft/base/deadline.hpp>
 #include <weft/base/error.hpp>
+#include <weft/detail/next_iterator.hpp>
 #include <weft/fiber/fiber.hpp>
 #include <weft/queue/select.hpp>
 #include <weft/queue/simple_queue.hpp>
@@ -190,27 +191,6 @@ std::vector<std::size_t> wait(WaitLimits limits, Objects&... objects) {
 template <class F>
 class IterWait {
  public:
-  class Iterator {
-   public:
-    using difference_type = std::ptrdiff_t;
-    using value_type = F;
-
-    Iterator() = default;
-    explicit Iterator(IterWait& of) : of_{&of} { ++*this; }
-    F& operator*() const { return *current_; }
-    F* operator->() const { return current_; }
-    Iterator& operator++() {
-      current_ = of_->next();
-      return *this;
-    }
-    void operator++(int) { ++*this; }
-    bool operator==(std::default_sentinel_t) const { return current_ == nullptr; }
-
-   private:
-    IterWait* of_ = nullptr;
-    F* current_ = nullptr;
-  };
-
   template <class Range>
   IterWait(Range& fibers, WaitLimits limits) : watch_{fibers}, limits_{limits} {}
 
@@ -222,7 +202,7 @@ class IterWait {
     return ended;
   }
 
-  Iterator begin() { return Iterator{*this}; }
+  detail::NextIterator<IterWait> begin() { return detail::NextIterator<IterWait>{*this}; }
   std::default_sentinel_t end() const noexcept { return {}; }
 
  private:

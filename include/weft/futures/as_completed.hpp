@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <weft/base/deadline.hpp>
+#include <weft/detail/next_iterator.hpp>
 #include <weft/futures/wait.hpp>
 
 namespace weft {
@@ -19,37 +20,15 @@ namespace detail {
 template <class R>
 class AsCompleted {
  public:
-  using value_type = Future<R>;
-
   template <class Futures>
   AsCompleted(Futures& futures, Deadline deadline) : deadline_{deadline}, watching_{states_of(futures)} {
     for (auto& future : futures) futures_.push_back(&future);
   }
 
-  class Iterator {
-   public:
-    using value_type = Future<R>;
-    using difference_type = std::ptrdiff_t;
-
-    Iterator() = default;
-    explicit Iterator(AsCompleted& of) : of_{&of}, at_{of.next()} {}
-    Future<R>& operator*() const noexcept { return *at_; }
-    Future<R>* operator->() const noexcept { return at_; }
-    Iterator& operator++() {
-      at_ = of_->next();
-      return *this;
-    }
-    void operator++(int) { ++*this; }
-    friend bool operator==(const Iterator& it, std::default_sentinel_t) noexcept { return it.at_ == nullptr; }
-
-   private:
-    AsCompleted* of_ = nullptr;
-    Future<R>* at_ = nullptr;
-  };
-  Iterator begin() { return Iterator{*this}; }
+  NextIterator<AsCompleted> begin() { return NextIterator<AsCompleted>{*this}; }
   static std::default_sentinel_t end() noexcept { return {}; }
 
- private:
+  /// Null: those were all. Throws: TimeoutError; what interrupts a wait.
   Future<R>* next() {
     if (count_ == futures_.size()) return nullptr;
     const std::size_t number = watching_.next(deadline_);
@@ -58,6 +37,7 @@ class AsCompleted {
     return futures_[number];
   }
 
+ private:
   Deadline deadline_;
   std::vector<Future<R>*> futures_;
   Watching watching_;

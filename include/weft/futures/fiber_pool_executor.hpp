@@ -1,14 +1,10 @@
 #pragma once
 
 #include <cstddef>
-#include <exception>
-#include <memory>
 #include <string>
-#include <utility>
 
-#include <weft/detail/pool_core.hpp>
+#include <weft/detail/pool_executor.hpp>
 #include <weft/fiber/runtime.hpp>
-#include <weft/futures/executor.hpp>
 
 namespace weft {
 
@@ -23,8 +19,9 @@ namespace weft {
 ///                executor; one with a single worker has to be driven by somebody meanwhile.
 /// Thread-safety: every method, from any thread or fiber. shutdown() that waits, and the destructor, not from its own work.
 /// Blocking:      as ThreadPoolExecutor.
+/// Methods:       in detail::PoolExecutor and Mapping.
 /// Cost:          that of spawn() and of the result.
-class FiberPoolExecutor : public Mapping<FiberPoolExecutor> {
+class FiberPoolExecutor : public detail::PoolExecutor<FiberPoolExecutor> {
  public:
   struct Config {
     unsigned max_fibers = 0;      ///< 0: no bound.
@@ -35,27 +32,6 @@ class FiberPoolExecutor : public Mapping<FiberPoolExecutor> {
 
   explicit FiberPoolExecutor(unsigned max_fibers = 0) : FiberPoolExecutor{Config{.max_fibers = max_fibers}} {}
   explicit FiberPoolExecutor(Config config);
-  FiberPoolExecutor(const FiberPoolExecutor&) = delete;
-  FiberPoolExecutor& operator=(const FiberPoolExecutor&) = delete;
-  ~FiberPoolExecutor() { detail::end_pool(*core_, exceptions_); }
-
-  /// Throws: ShutDown after shutdown(); BrokenExecutor in a child of fork().
-  template <class F, class... Args>
-  auto submit(F&& callable, Args&&... args) {
-    auto* job = detail::make_job(std::forward<F>(callable), std::forward<Args>(args)...);
-    auto future = detail::FutureAccess::adopt(*job);
-    core_->submit(*job);
-    return future;
-  }
-
-  void shutdown(Shutdown how = {}) { core_->shutdown(how.wait, how.cancel_pending); }
-
-  /// Fibers at work.
-  [[nodiscard]] std::size_t workers() const noexcept { return core_->workers(); }
-
- private:
-  std::shared_ptr<detail::PoolCore> core_;
-  int exceptions_ = std::uncaught_exceptions();
 };
 
 }  // namespace weft

@@ -59,8 +59,9 @@ struct FutureAccess;
 /// Semantics:     after Python concurrent.futures.Future. Differs: get() moves the value out, once, while result() may be asked
 ///                for as often as one likes; kill() also ends work that runs.
 /// Handles:       can be moved, not copied; dropping one changes nothing, the work goes on and its callbacks are called.
-/// Thread-safety: distinct handles from anywhere, though not get() while another refers to the value by result(); one handle by one caller at a time, except that cancel(), kill(), done(),
-///                running(), cancelled() and add_done_callback() may be called while others wait.
+/// Thread-safety: distinct handles from anywhere, though not get() while another refers to the value by result(); one handle
+///                by one caller at a time, except that cancel(), kill(), done(), running(), cancelled() and
+///                add_done_callback() may be called while others wait.
 /// Blocking:      get, result, exception and wait park the calling fiber, or the thread when called outside one. They throw
 ///                Cancelled when the caller is killed, and DeadlockError when the work waits, perhaps in the line of a
 ///                pool whose workers all wait, for the caller.

@@ -1,14 +1,10 @@
 #pragma once
 
 #include <cstddef>
-#include <exception>
-#include <memory>
 #include <string>
-#include <utility>
 
 #include <weft/base/unique_function.hpp>
-#include <weft/detail/pool_core.hpp>
-#include <weft/futures/executor.hpp>
+#include <weft/detail/pool_executor.hpp>
 
 namespace weft {
 
@@ -28,8 +24,9 @@ namespace weft {
 /// Threads:       are weft's Thread, named NAME_0, NAME_1, ...; daemons, so that a forgotten executor does not keep the
 ///                program from ending.
 /// fork():        a child has none of the threads: submit throws BrokenExecutor there.
+/// Methods:       in detail::PoolExecutor and Mapping.
 /// Cost:          one allocation and about 0.1 microseconds for a task that is submitted, run and waited for.
-class ThreadPoolExecutor : public Mapping<ThreadPoolExecutor> {
+class ThreadPoolExecutor : public detail::PoolExecutor<ThreadPoolExecutor> {
  public:
   struct Config {
     unsigned max_workers = 0;     ///< 0: four more than this process has processors, at most 32.
@@ -41,28 +38,6 @@ class ThreadPoolExecutor : public Mapping<ThreadPoolExecutor> {
 
   explicit ThreadPoolExecutor(unsigned max_workers = 0) : ThreadPoolExecutor{Config{.max_workers = max_workers}} {}
   explicit ThreadPoolExecutor(Config config);
-  ThreadPoolExecutor(const ThreadPoolExecutor&) = delete;
-  ThreadPoolExecutor& operator=(const ThreadPoolExecutor&) = delete;
-  ~ThreadPoolExecutor() { detail::end_pool(*core_, exceptions_); }
-
-  /// Throws: ShutDown after shutdown(); BrokenExecutor; OSError when there is no thread and none can be made.
-  template <class F, class... Args>
-  auto submit(F&& callable, Args&&... args) {
-    auto* job = detail::make_job(std::forward<F>(callable), std::forward<Args>(args)...);
-    auto future = detail::FutureAccess::adopt(*job);
-    core_->submit(*job);
-    return future;
-  }
-
-  /// Again: no effect but to wait. Futures keep their results.
-  void shutdown(Shutdown how = {}) { core_->shutdown(how.wait, how.cancel_pending); }
-
-  /// Threads made so far.
-  [[nodiscard]] std::size_t workers() const noexcept { return core_->workers(); }
-
- private:
-  std::shared_ptr<detail::PoolCore> core_;
-  int exceptions_ = std::uncaught_exceptions();
 };
 
 }  // namespace weft

@@ -11,6 +11,20 @@
 
 namespace weft {
 
+namespace detail {
+
+template <FutureRange Futures>
+[[nodiscard]] auto take_handles(Futures& futures) {
+  std::vector<std::ranges::range_value_t<Futures>> taken;
+  for (auto& future : futures) {
+    check_handle(future);
+    taken.push_back(std::move(future));
+  }
+  return taken;
+}
+
+}  // namespace detail
+
 /// One future for several, without waiting. The futures are moved in: what they refer to goes on whatever becomes of the result.
 ///
 ///     weft::Future<std::vector<Page>> pages = weft::when_all(std::move(fetches));
@@ -25,13 +39,8 @@ namespace weft {
 template <detail::FutureRange Futures>
   requires(!std::is_lvalue_reference_v<Futures>)
 [[nodiscard]] auto when_all(Futures&& futures) {
-  using R = detail::ResultOf<std::ranges::range_value_t<Futures>>;
-  std::vector<Future<R>> taken;
-  for (auto& future : futures) {
-    detail::check_handle(future);
-    taken.push_back(std::move(future));
-  }
-  return detail::watch_with(new detail::AllOfRange<R>{std::move(taken)});
+  auto taken = detail::take_handles(futures);
+  return detail::watch_with(new detail::AllOfRange<detail::ResultOf<std::ranges::range_value_t<Futures>>>{std::move(taken)});
 }
 /// A tuple of their values, with std::monostate for void.
 template <class... R>
@@ -45,14 +54,9 @@ template <class... R>
 template <detail::FutureRange Futures>
   requires(!std::is_lvalue_reference_v<Futures>)
 [[nodiscard]] auto when_any(Futures&& futures) {
-  using R = detail::ResultOf<std::ranges::range_value_t<Futures>>;
-  std::vector<Future<R>> taken;
-  for (auto& future : futures) {
-    detail::check_handle(future);
-    taken.push_back(std::move(future));
-  }
+  auto taken = detail::take_handles(futures);
   if (taken.empty()) throw InvalidStateError{"when_any: of no futures none will be the first"};
-  return detail::watch_with(new detail::AnyOfRange<R>{std::move(taken)});
+  return detail::watch_with(new detail::AnyOfRange<detail::ResultOf<std::ranges::range_value_t<Futures>>>{std::move(taken)});
 }
 
 }  // namespace weft

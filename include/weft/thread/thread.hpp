@@ -15,6 +15,7 @@
 
 #include <weft/base/deadline.hpp>
 #include <weft/base/unique_function.hpp>
+#include <weft/detail/bound_call.hpp>
 #include <weft/detail/selectable.hpp>
 
 namespace weft {
@@ -146,13 +147,7 @@ class Thread : public std::enable_shared_from_this<Thread> {
 
   template <class F, class... Args>
   static UniqueFunction<void()> bind(F&& callable, Args&&... args) {
-    static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>,
-                  "the callable cannot be called with these arguments, which are copied or moved into the thread "
-                  "first; pass std::ref(x) to share x");
-    return [f = std::decay_t<F>(std::forward<F>(callable)),
-            ... a = std::decay_t<Args>(std::forward<Args>(args))]() mutable {
-      (void)std::invoke(std::move(f), std::move(a)...);
-    };
+    return [call = detail::bind_call(std::forward<F>(callable), std::forward<Args>(args)...)]() mutable { (void)call(); };
   }
 
  private:
