@@ -333,9 +333,10 @@ TEST_F(PlainLinks, ALinkThatIsToldOfAFailureCountsAsWaiting) {
 TEST_F(PlainLinks, ARuntimeThatEndsInterruptsThem) {
   bool interrupted = false;
   {
-    Runtime runtime{{.workers = 2, .name = "test"}};
+    Event linked;
     Event waiting;
-    auto fiber = runtime.spawn([] {});
+    Runtime runtime{{.workers = 2, .name = "test"}};
+    auto fiber = runtime.spawn([&] { linked.wait(); });
     fiber.rawlink([&](const Fiber<void>&) {
       waiting.set();
       try {
@@ -345,6 +346,7 @@ TEST_F(PlainLinks, ARuntimeThatEndsInterruptsThem) {
         throw;
       }
     });
+    linked.set();
     ASSERT_TRUE(waiting.wait_for(kPatience));
   }
   EXPECT_TRUE(interrupted);

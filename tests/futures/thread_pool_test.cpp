@@ -39,11 +39,11 @@ TEST(ThreadPool, MakesThreadsAsTheyAreNeededAndUsesIdleOnesFirst) {
 }
 
 TEST(ThreadPool, ALongCallbackDoesNotHoldUpTheNextJob) {
-  ThreadPoolExecutor pool{2};
   Event go;
   Event in_callback;
-  Future<void> first = pool.submit([&] { go.wait(); });
   std::atomic<int> second_result{0};
+  ThreadPoolExecutor pool{2};
+  Future<void> first = pool.submit([&] { go.wait(); });
   first.add_done_callback([&](Future<void>&) {
     in_callback.set();
     second_result = pool.submit([] { return 7; }).get();
@@ -62,8 +62,8 @@ TEST(ThreadPool, NamesItsThreads) {
 }
 
 TEST(ThreadPool, HasASensibleDefaultSize) {
-  ThreadPoolExecutor pool;
   Event go;
+  ThreadPoolExecutor pool;
   std::vector<Future<void>> futures;
   for (int i = 0; i < 50; ++i) futures.push_back(pool.submit([&] { go.wait(); }));
   EXPECT_GE(pool.workers(), 5U);
@@ -140,8 +140,8 @@ TEST(ThreadPool, AResultWhoseDestructorWaitsDoesNotHoldUpTheNextJob) {
     }
   };
   std::atomic<int> got{0};
-  ThreadPoolExecutor pool{2};
   Event dropped;
+  ThreadPoolExecutor pool{2};
   (void)pool.submit([&] {
     dropped.wait();
     return Waits{pool, got};
