@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+#include <weft/base/owned_fd.hpp>
+
+namespace weft::process {
+
+/// How values of type T are sent to another process. A type of its own kind (a lock in shared memory, a socket) specializes it:
+///
+///     template <> struct weft::process::Transfer<Thing> {
+///       static void send(Outgoing& out, const Thing& thing);
+///       static Thing receive(Incoming& in);
+///     };
+///
+/// Everything else goes by <weft/process/sendable.hpp>, which also says what may be sent.
+template <class T>
+struct Transfer;
+
+/// What is being sent: bytes, and descriptors beside them. Also the archive that a type's own serialize() or save() writes to.
+///
+/// Thread-safety: none of its own.
+/// Errors:        std::bad_alloc; attach() as OwnedFd::duplicate().
+/// Cost:          bytes are copied once, to `room` as long as they fit there, else to the heap.
+class Outgoing {
+ public:
+  using is_saving = std::true_type;
+  using is_loading = std::false_type;
+
+  Outgoing() = default;
+  /// The first bytes go to `room`, which the caller keeps; the whole moves to the heap when it becomes more.
+  explicit Outgoing(std::span<std::byte> room) noexcept : begin_{room.data()}, capacity_{room.size()} {}
+  Outgoing(const Outgoing&) = delete;
+  Outgoing& operator=(const Outgoing&) = delete;
+
+  void write(const void* bytes, std::size_t size) {
+    if (size > capacity_ - size_) grow(size);
+    if (size != 0) std::memcpy(begin_ + size_, bytes, size);
+    size_ += size;
+  }
+
+  /// Sends a descriptor, which is duplicated: `fd` may be closed at once.
+  void attach(int fd) { attach(OwnedFd::duplicate(fd)); }
+  void attach(OwnedFd fd) { descriptors_.push_back(std::move(fd)); }
+
+  /// Sends each of them, as Cereal's and Boost's archives do. What may be sent: <weft/process/sendable.hpp>.
+  template <class... T>
+  Outgoing& operator()(const T&... values);
+  template <class T>
+  Outgoing& operator&(const T& value) {
+    return (*this)(value);
+  }
+
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {begin_, size_}; }
+  [[nodiscard]] const std::vector<OwnedFd>& descriptors() const noexcept { return descriptors_; }
+  [[nodiscard]] std::vector<OwnedFd> take_descriptors() noexcept { return std::move(descriptors_); }
+  /// Whether all of it is still in `room`.
+  [[nodiscard]] bool in_room() const noexcept { return heap_ == nullptr; }
+
+ private:
+  void grow(std::size_t size);
+
+  std::byte* begin_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
+  std::unique_ptr<std::byte[]> heap_;
+  std::vector<OwnedFd> descriptors_;
+};
+
+/// What has arrived. Also the archive that a type's own serialize() or load() reads from.
+///
+/// Thread-safety: none of its own.
+/// Errors:        ProtocolError: it ends before the value does, or holds what the value cannot be. Bytes are not trusted: a size is
+///                believed only as far as there are bytes.
+class Incoming {
+ public:
+  using is_saving = std::false_type;
+  using is_loading = std::true_type;
+
+  /// The caller keeps the bytes as long as this lives.
+  explicit Incoming(std::span<const std::byte> bytes, std::vector<OwnedFd> descriptors = {}) noexcept
+      : rest_{bytes}, descriptors_{std::move(descriptors)} {}
+  Incoming(const Incoming&) = delete;
+  Incoming& operator=(const Incoming&) = delete;
+
+  void read(void* to, std::size_t size) {
+    const auto bytes = view(size);
+    if (size != 0) std::memcpy(to, bytes.data(), size);
+  }
+  /// The next bytes, in place.
+  [[nodiscard]] std::span<const std::byte> view(std::size_t size) {
+    if (size > rest_.size()) fail_truncated(size);
+    const auto bytes = rest_.first(size);
+    rest_ = rest_.subspan(size);
+    return bytes;
+  }
+  /// The next descriptor, in the order of attach().
+  [[nodiscard]] OwnedFd take_descriptor();
+  [[nodiscard]] std::size_t remaining() const noexcept { return rest_.size(); }
+
+  /// The next value.
+  template <class T>
+  [[nodiscard]] T receive();
+  template <class... T>
+  Incoming& operator()(T&... values);
+  template <class T>
+  Incoming& operator&(T& value) {
+    return (*this)(value);
+  }
+
+ private:
+  [[noreturn]] void fail_truncated(std::size_t wanted) const;
+
+  std::span<const std::byte> rest_;
+  std::vector<OwnedFd> descriptors_;
+  std::size_t taken_ = 0;
+};
+
+}  // namespace weft::process
