@@ -96,6 +96,8 @@ class Waits {
   /// False: there is no thread to be had that would watch over it; then it must not wait for long at a time.
   [[nodiscard]] bool enlist(Waiter& waiter, bool of_fiber) noexcept;
   void withdraw(Waiter& waiter) noexcept;
+  /// For who was not enlisted: asks himself.
+  void look(const Look& look) noexcept;
   [[nodiscard]] bool is_gone(ProcessStamp stamp) noexcept;
 
   void before_fork() noexcept { lock_.lock(); }
@@ -180,6 +182,11 @@ void Waits::forget() noexcept {
 [[gnu::noinline]] void Waits::withdraw(Waiter& waiter) noexcept {
   const std::lock_guard guard{lock_};
   if (waiter.linked) unlink(waiter, first_);
+}
+
+[[gnu::noinline]] void Waits::look(const Look& look) noexcept {
+  const std::lock_guard guard{lock_};
+  if (look.call) (void)look.call(look.object);
 }
 
 void Waits::unlink(Waiter& waiter, Waiter*& all) noexcept {
@@ -291,6 +298,7 @@ bool Waits::start_looking() noexcept {
 
 bool Waits::is_gone(ProcessStamp stamp) noexcept {
   if (stamp == this_process_stamp()) return false;
+  if (!looks_) return process_is_gone(stamp);  // nobody would see the end of one in the table
   const auto known = std::find_if(processes_.begin(), processes_.end(),
                                   [&](const WatchedProcess& process) { return process.stamp == stamp; });
   if (known != processes_.end()) {
@@ -387,7 +395,10 @@ Outcome shared_wait(const SharedWord& word, std::uint32_t expected, const Wait& 
                                     : static_cast<weft::detail::ThreadContext&>(self).park_on_word(
                                           port::futex_word(word), expected, record, until);
   if (watched) waits().withdraw(waiter);
-  if (!watched && outcome == kTimedOut && !deadline.has_passed()) outcome = kFired;
+  if (!watched) {
+    waits().look(look);
+    if (outcome == kTimedOut && !deadline.has_passed()) outcome = kFired;
+  }
   // A wake-up may have come, and been spent on us, before the deadline or the kill did: another one is to have it.
   if (outcome != kFired && waiter.has_changed()) shared_wake(word, 1);
   return outcome;
