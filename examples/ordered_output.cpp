@@ -1,7 +1,7 @@
 // Teaches: to keep what processes write apart.
 //
-// Ten processes write a line each, word by word, to one stream. Without a lock the words of different lines are mixed; with a lock
-// that all ten share, each line is whole. In which order the lines come is still nobody's choice.
+// Ten processes write a line each, word by word, to one stream. Without a lock the words of different lines are
+// mixed; with a lock that all ten share, each line is whole. In which order the lines come is still nobody's choice.
 #include <unistd.h>
 
 #include <chrono>

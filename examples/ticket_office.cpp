@@ -1,9 +1,10 @@
 // Teaches: a lock among processes, and what happens when its holder dies.
 //
-// Three tickets are left; how many, says a file. Ten buyers, a process each, look into the file, think for a moment, and write what is left
-// when they have bought. Without a lock most of them see all three. With one, three of them get a ticket, and the file says
-// none. In the end a buyer is killed at the desk, when he has wiped out the old number and not yet written the new one. The next one gets
-// the lock all the same, is told that the one before died while he held it, and looks into the books: nothing was sold.
+// Three tickets are left; how many, says a file. Ten buyers, a process each, look into the file, think for a moment,
+// and write what is left when they have bought. Without a lock most of them see all three. With one, three of them
+// get a ticket, and the file says none. In the end a buyer is killed at the desk, when he has wiped out the old
+// number and not yet written the new one. The next one gets the lock all the same, is told that the one before died
+// while he held it, and looks into the books: nothing was sold.
 #include <signal.h>
 #include <unistd.h>
 

@@ -152,9 +152,10 @@ bool start_thread(const char* name, Body body) noexcept {
   }
 }
 
-// ---- lists -----------------------------------------------------------------------------------------------------------
+// ---- lists ----------------------------------------------------------------------------------------------------------
 
-// In the child of a fork nobody waits: waiters, threads and descriptors are the parent's. The memory of the watchers is given up.
+// In the child of a fork nobody waits: waiters, threads and descriptors are the parent's. The memory of the watchers
+// is given up.
 void Waits::forget() noexcept {
   first_ = nullptr;
   watchers_.clear();
@@ -200,7 +201,7 @@ void Waits::unlink(Waiter& waiter, Waiter*& all) noexcept {
   }
 }
 
-// ---- words that fibers wait for --------------------------------------------------------------------------------------
+// ---- words that fibers wait for -------------------------------------------------------------------------------------
 
 WordWatcher* Waits::add_word_watcher() noexcept {
   try {
@@ -240,8 +241,8 @@ bool Waits::watch_word_of(Waiter& waiter) noexcept {
   return true;
 }
 
-// Those whose word is not as they expect it; what the others wait for goes into `sleep_on`. A wake-up may have been meant for any
-// of a word's waiters, and two of them may have come as one, so that only the values count.
+// Those whose word is not as they expect it; what the others wait for goes into `sleep_on`. A wake-up may have been
+// meant for any of a word's waiters, and two of them may have come as one, so that only the values count.
 Entry* Waits::fire_changed(WordWatcher& watcher, std::vector<port::FutexWord>& sleep_on) {
   Entry* fired = nullptr;
   Waiter*& all = waits().first_;
@@ -276,8 +277,8 @@ void Waits::watch_words(WordWatcher& watcher) {
       fired = fire_changed(watcher, sleep_on);
     }
     weft::detail::deliver_all(fired);
-    // A word whose last waiter has left since may be unmapped: -EFAULT, and a new look. Without futex_waitv (before Linux 5.16) the
-    // words are looked at every millisecond.
+    // A word whose last waiter has left since may be unmapped: -EFAULT, and a new look. Without futex_waitv (before
+    // Linux 5.16) the words are looked at every millisecond.
     const int result = port::futex_wait_any(sleep_on.data(), sleep_on.size(), Deadline::never());
     if (result == -ENOSYS || result == -EPERM) {
       const bool anybody = sleep_on.size() > 1;
@@ -287,7 +288,7 @@ void Waits::watch_words(WordWatcher& watcher) {
   }
 }
 
-// ---- looking ---------------------------------------------------------------------------------------------------------
+// ---- looking --------------------------------------------------------------------------------------------------------
 
 bool Waits::start_looking() noexcept {
   if (looks_) return true;

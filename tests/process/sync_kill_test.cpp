@@ -1,5 +1,5 @@
-// Processes that use one object of each kind all the time, and are killed at random: those that are left, and those that take
-// the place of the dead, go on.
+// Processes that use one object of each kind all the time, and are killed at random: those that are left, and those
+// that take the place of the dead, go on.
 
 #include <gtest/gtest.h>
 
@@ -32,8 +32,8 @@ struct Progress {
   std::atomic<int> steps{0};
 };
 
-/// Runs the step in children, each in its main thread and in a fiber, again and again; kills one after the other; after each, the others
-/// must go on, and at the end all must end.
+/// Runs the step in children, each in its main thread and in a fiber, again and again; kills one after the other;
+/// after each, the others must go on, and at the end all must end.
 class KilledAtRandom : public testing::Test {
  protected:
   void run(const std::function<void()>& step, const std::function<void()>& at_end = [] {}) {
