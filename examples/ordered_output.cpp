@@ -24,11 +24,14 @@ weft::process::Lock line{"line"};
 weft::process::Barrier start{kProcesses};
 
 // Unbuffered: each word is there at once.
-void write(const std::string& word) { [[maybe_unused]] const auto bytes = ::write(STDOUT_FILENO, word.data(), word.size()); }
+void write(const std::string& word) {
+  [[maybe_unused]] const auto bytes = ::write(STDOUT_FILENO, word.data(), word.size());
+}
 
 void write_line(int number) {
   write("process");
-  for (const std::string& word : {std::string{" number "}, std::to_string(number), std::string{" was"}, std::string{" here"}}) {
+  const std::string words[] = {" number ", std::to_string(number), " was", " here"};
+  for (const std::string& word : words) {
     weft::sleep_for(10ms);
     write(word);
   }
