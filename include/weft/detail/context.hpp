@@ -15,7 +15,8 @@ namespace weft::detail {
 
 /// What a blocked context waits for. tools/gdb/weft-gdb.py knows these by number.
 enum class WaitKind : std::uint8_t {
-  None, Sleep, Lock, Event, Condition, Semaphore, Queue, Join, Read, Write, Blocking, RLock, RWLock, Once, Select, Future
+  None, Sleep, Lock, Event, Condition, Semaphore, Queue, Join, Read, Write, Blocking, RLock, RWLock, Once, Select, Future,
+  Process
 };
 
 /// What is waited for, if a kind and a label cannot tell: the object of a wait of the kind Future.
