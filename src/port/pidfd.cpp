@@ -37,10 +37,10 @@ constexpr auto kById = static_cast<idtype_t>(3);  // P_PIDFD
   return ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) < 0 ? -errno : 0;
 }
 
-[[gnu::noinline]] std::optional<int> take_exit_code(int pidfd, int unknown) noexcept {
+[[gnu::noinline]] std::optional<int> take_exit_code(int pidfd) noexcept {
   siginfo_t info{};
   while (::waitid(kById, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG) < 0) {
-    if (errno != EINTR) return unknown;
+    if (errno != EINTR) return std::nullopt;
   }
   if (info.si_pid == 0) return std::nullopt;
   return info.si_code == CLD_EXITED ? info.si_status : -info.si_status;

@@ -11,9 +11,9 @@ namespace weft::port {
 [[nodiscard]] int pidfd_open(pid_t pid) noexcept;
 int pidfd_signal(int pidfd, int signal) noexcept;
 
-/// Takes the exit status of a child that has ended: what Python calls its exit code, negative for a signal. Nothing: it has not ended.
-/// `unknown`: somebody else took it.
-[[nodiscard]] std::optional<int> take_exit_code(int pidfd, int unknown) noexcept;
+/// Takes the exit status of a child that has ended: what Python calls its exit code, negative for a signal. Nothing: it has not ended, or
+/// somebody else took it.
+[[nodiscard]] std::optional<int> take_exit_code(int pidfd) noexcept;
 /// The same of any process, once its own parent has taken it. Nothing: not yet, or the kernel is older than 6.15.
 [[nodiscard]] std::optional<int> exit_code_of_stranger(int pidfd) noexcept;
 

@@ -102,8 +102,7 @@ std::size_t full_stack_bytes() noexcept {
   if (slab.memory) {
     port::guard_stacks(slab, 1);
     static port::SanitizerState former, fresh;  // of this process's only thread
-    const ThreadStack none{};
-    port::sanitizer_adopt_thread(former, none.bottom, none.bytes);
+    port::sanitizer_adopt_thread(former, nullptr, 0);  // nobody comes back to it
     port::sanitizer_begin(fresh, slab.memory + port::page_bytes(), slab.stack_bytes - port::page_bytes());
     static std::pair<void (*)(void*), void*> start;
     start = {main, argument};

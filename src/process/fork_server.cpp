@@ -1,5 +1,6 @@
 #include "process/fork_server.hpp"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -26,7 +27,7 @@
 
 namespace weft::detail {
 
-/// Fork, with the child's socket attached; or the exit code of that pid.
+/// Fork, with the child's socket attached; or the exit code of that pid, or, negative, kill it first.
 struct ForkServer::Request {
   pid_t pid = 0;  // 0: fork
 };
@@ -59,7 +60,7 @@ class Message {
     std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
   }
   void expect_descriptor() {
-    message.msg_control = &control_;
+    message.msg_control = control_;
     message.msg_controllen = sizeof control_;
   }
   [[nodiscard]] OwnedFd take_descriptor() {
@@ -74,10 +75,7 @@ class Message {
 
  private:
   iovec piece_;
-  union {
-    cmsghdr align;
-    std::byte bytes[CMSG_SPACE(sizeof(int))];
-  } control_{};
+  alignas(cmsghdr) std::byte control_[CMSG_SPACE(sizeof(int))] = {};
 };
 
 }  // namespace
@@ -103,8 +101,9 @@ void ForkServer::ensure_running() {
   int ends[2];
   if (const int error = port::sys_socketpair(AF_UNIX, SOCK_SEQPACKET, ends); error < 0) throw OSError{-error, "make the socket to the fork server"};
   OwnedFd ours{ends[0]};
-  const OwnedFd theirs{ends[1]};
+  OwnedFd theirs{ends[1]};
   const pid_t pid = start_program_anew("forkserver", theirs.get(), "the fork server");
+  theirs.reset();
   const int end = port::pidfd_open(pid);
   if (end < 0) {
     // Our end of the socket is about to close, and with that it ends.
@@ -131,8 +130,10 @@ std::optional<ForkServer::Child> ForkServer::fork(int socket, const std::string&
                             "a thread. Start that later, or the process by weft::spawning"};
   }
   if (reply->error != 0) throw OSError{reply->error, "fork, in the fork server,", whom};
-  // The child then finds that nobody sends it anything, and ends.
-  if (!child.end) throw OSError{EMFILE, "receive the pidfd of", whom};
+  if (!child.end) {
+    (void)ask({-reply->pid}, -1, nullptr);
+    throw OSError{EMFILE, "receive the pidfd of", whom};
+  }
   child.pid = reply->pid;
   child.server = number_;
   return child;
@@ -198,7 +199,7 @@ void ForkServer::bury() noexcept {
   port::pidfd_signal(end_.get(), SIGKILL);
   pollfd polled{end_.get(), POLLIN, 0};
   (void)port::sys_ppoll(&polled, 1, 1'000'000'000);
-  (void)port::take_exit_code(end_.get(), 0);
+  (void)port::take_exit_code(end_.get());
   end_.reset();
 }
 
@@ -220,47 +221,93 @@ int count_own_threads() noexcept {
   return static_cast<int>(tasks.st_nlink) - 2;
 }
 
+/// How the helper takes signals, and its children not. Ctrl-C goes to all processes of a terminal: the parent decides what becomes of its
+/// helper. Ignored, as it may be by inheritance, SIGCHLD would lose exit codes.
+class SignalsOfServer {
+ public:
+  SignalsOfServer() {
+    set(SIGINT, SIG_IGN, interrupt_);
+    set(SIGCHLD, SIG_DFL, child_);
+  }
+  void give_back() const noexcept {
+    ::sigaction(SIGINT, &interrupt_, nullptr);
+    ::sigaction(SIGCHLD, &child_, nullptr);
+  }
+
+ private:
+  static void set(int signal, void (*how)(int), struct sigaction& former) {
+    struct sigaction action {};
+    action.sa_handler = how;
+    ::sigaction(signal, &action, &former);
+  }
+
+  struct sigaction interrupt_ {};
+  struct sigaction child_ {};
+};
+
+void kill_and_bury(pid_t pid) noexcept {
+  ::kill(pid, SIGKILL);
+  ::waitpid(pid, nullptr, 0);
+}
+
+/// In the child.
+[[noreturn]] void live(OwnedFd socket, int control, const SignalsOfServer& signals) noexcept {
+  signals.give_back();
+  ::close(control);
+  live_sent(socket.release(), WayOut::QuickExit);
+}
+
+ForkServer::Reply serve_fork(OwnedFd socket, OwnedFd& end, int control, const SignalsOfServer& signals) noexcept {
+  ForkServer::Reply reply;
+  reply.threads = count_own_threads();
+  if (reply.threads != 1) return reply;
+  reply.pid = ::fork();
+  if (reply.pid == 0) live(std::move(socket), control, signals);
+  if (reply.pid < 0) {
+    reply.error = errno;
+    return reply;
+  }
+  const int opened = port::pidfd_open(reply.pid);
+  if (opened >= 0) {
+    end.reset(opened);
+  } else {
+    reply.error = -opened;
+    kill_and_bury(reply.pid);
+  }
+  return reply;
+}
+
+ForkServer::Reply serve_exit_code(pid_t pid) noexcept {
+  ForkServer::Reply reply;
+  if (pid < 0) {
+    kill_and_bury(-pid);
+    return reply;
+  }
+  siginfo_t info{};
+  if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG) < 0) {
+    reply.error = errno;
+  } else if (info.si_pid == 0) {
+    reply.error = EAGAIN;
+  } else {
+    reply.exit_code = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+  }
+  return reply;
+}
+
 }  // namespace
 
-// Ctrl-C goes to all processes of a terminal: the parent decides what becomes of its children. Nothing here uses the engine, which
-// would start threads.
+// Nothing here uses the engine, which would start threads.
 [[noreturn]] void serve_forks(int control) noexcept {
-  struct sigaction ignore {};
-  struct sigaction former {};
-  ignore.sa_handler = SIG_IGN;
-  ::sigaction(SIGINT, &ignore, &former);
+  const SignalsOfServer signals;
+  ::fcntl(control, F_SETFL, ::fcntl(control, F_GETFL) & ~O_NONBLOCK);
   for (;;) {
     ForkServer::Request request;
     Message question{&request, sizeof request};
     question.expect_descriptor();
     if (port::sys_recvmsg(control, &question.message, MSG_CMSG_CLOEXEC) != sizeof request) ::_exit(0);  // the parent has ended
-    OwnedFd socket = question.take_descriptor();
     OwnedFd end;
-    ForkServer::Reply reply;
-    if (request.pid == 0) {
-      reply.threads = count_own_threads();
-      if (reply.threads == 1) reply.pid = ::fork();
-      if (reply.pid == 0 && reply.threads == 1) {
-        ::sigaction(SIGINT, &former, nullptr);
-        ::close(control);
-        live_sent(socket.release(), WayOut::QuickExit);
-      }
-      if (reply.pid < 0) reply.error = errno;
-      if (reply.pid > 0) {
-        const int opened = port::pidfd_open(reply.pid);
-        if (opened < 0) reply.error = -opened;
-        end.reset(std::max(opened, -1));
-      }
-    } else {
-      siginfo_t info{};
-      if (::waitid(P_PID, static_cast<id_t>(request.pid), &info, WEXITED | WNOHANG) < 0) {
-        reply.error = errno;
-      } else if (info.si_pid == 0) {
-        reply.error = EAGAIN;
-      } else {
-        reply.exit_code = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
-      }
-    }
+    ForkServer::Reply reply =
+        request.pid == 0 ? serve_fork(question.take_descriptor(), end, control, signals) : serve_exit_code(request.pid);
     Message answer{&reply, sizeof reply};
     if (end) answer.attach(end.get());
     if (port::sys_sendmsg(control, &answer.message, 0) < 0) ::_exit(0);

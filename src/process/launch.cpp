@@ -46,7 +46,6 @@ Launched launch_by_fork(ProcessState& state, Process* object, const std::string&
   Launched launched;
   OwnedFd theirs;
   launched.lifeline = std::make_unique<Lifeline>(theirs);
-  flush_standard_streams();
   const bool on_fiber = in_fiber();
   int error = 0;
   launched.pid = fork_here(error);

@@ -29,8 +29,7 @@ struct Head {
   std::uint64_t descriptors = 0;
 };
 
-union Control {
-  cmsghdr align;
+struct alignas(cmsghdr) Control {
   std::byte bytes[CMSG_SPACE(kMostAtOnce * sizeof(int))];
 };
 

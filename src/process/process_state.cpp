@@ -11,6 +11,7 @@
 
 #include <weft/base/error.hpp>
 #include <weft/fiber/this_fiber.hpp>
+#include <weft/sync/scope.hpp>
 
 #include "engine/descriptor.hpp"
 #include "port/pidfd.hpp"
@@ -143,6 +144,8 @@ Launched ProcessState::launch(Process* object) {
   const std::string whom = quoted_name();
   // An object of a class of the program's own exists here only.
   const StartMethod method = object ? StartMethod::Fork : method_.value_or(Processes::all().default_method());
+  (void)Processes::all().authkey();  // from here on parent and child know the same one
+  flush_standard_streams();          // a forked child would write it a second time, others would be ahead of it
   if (method == StartMethod::Fork) return launch_by_fork(*this, object, whom);
   require_main_line(process::to_string(method).data());
   process::Outgoing parcel;
@@ -259,13 +262,16 @@ void ProcessState::bury() {
 }
 
 int ProcessState::take_exit_code() noexcept {
-  if (server_ == 0) return port::take_exit_code(end_->fd(), kUnknownExit).value_or(kUnknownExit);
-  if (const auto code = ForkServer::instance().take_exit_code(pid_.load(std::memory_order_relaxed), server_)) return *code;
-  // The fork server is gone, and the system's first process has taken its place: as soon as that has done its duty the kernel can tell.
+  const std::optional<int> code = server_ == 0 ? port::take_exit_code(end_->fd())
+                                               : ForkServer::instance().take_exit_code(pid_.load(std::memory_order_relaxed), server_);
+  if (code) return *code;
+  // The fork server is gone, and the system's first process has taken its place, or SIGCHLD is ignored here: as soon as somebody has
+  // buried it the kernel can tell.
+  const Shield shield;
   constexpr int kTries = 200;
   for (int i = 0; i < kTries; ++i) {
-    if (const auto code = port::exit_code_of_stranger(end_->fd())) return *code;
-    ::usleep(1000);
+    if (const auto known = port::exit_code_of_stranger(end_->fd())) return *known;
+    sleep_for(std::chrono::milliseconds{1});
   }
   return kUnknownExit;
 }
