@@ -45,9 +45,10 @@ void let_others_run() noexcept {
 
 }  // namespace
 
-Descriptor* Descriptor::adopt(int fd, Nature nature) {
+Descriptor* Descriptor::adopt(int fd, Nature nature, Mode mode) {
   const int flags = ::fcntl(fd, F_GETFL);
-  if (flags < 0 || (!(flags & O_NONBLOCK) && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)) {
+  const bool must_change = mode == Mode::NonBlocking && !(flags & O_NONBLOCK);
+  if (flags < 0 || (must_change && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)) {
     throw OSError{errno, "adopt descriptor", std::to_string(fd)};
   }
   Descriptor* descriptor = nullptr;

@@ -25,8 +25,12 @@ class Descriptor {
   /// passed descriptor, messages end where they end: there only EAGAIN says so.
   enum class Nature : std::uint8_t { TcpStream, OtherStream, Message };
 
-  /// Takes the descriptor over and makes it non-blocking. Throws OSError; `fd` then still belongs to the caller.
-  [[nodiscard]] static Descriptor* adopt(int fd, Nature nature);
+  /// O_NONBLOCK belongs to the open file, which other processes may share: whoever adopts it AsItIs never waits in a system call
+  /// in some other way (MSG_DONTWAIT).
+  enum class Mode : bool { NonBlocking, AsItIs };
+
+  /// Takes the descriptor over. Throws OSError; `fd` then still belongs to the caller.
+  [[nodiscard]] static Descriptor* adopt(int fd, Nature nature, Mode mode = Mode::NonBlocking);
 
   /// Users are counted, so that close() under a running call cannot let the number be reused. False: closed.
   [[nodiscard]] bool enter() noexcept {
