@@ -46,13 +46,13 @@ std::uint64_t size_of(const QueueControl& control) noexcept {
 bool has_items(const QueueControl& control) noexcept { return size_of(control) != 0 || ended(control); }
 bool has_room(const QueueControl& control) noexcept { return size_of(control) < control.maxsize || ended(control); }
 
-/// Tasks are what was put; after an immediate end, what was got before.
+/// Tasks are what was put; after an immediate end, what was got before: more may be done, as nobody must get an item to say so.
 std::uint64_t tasks(const QueueControl& control) noexcept {
   const bool dropped = control.end.load(std::memory_order_seq_cst) == QueueEnd::Immediate;
   return (dropped ? control.gets : control.puts).count.load(std::memory_order_seq_cst);
 }
 bool all_tasks_done(const QueueControl& control) noexcept {
-  return control.done.load(std::memory_order_seq_cst) == tasks(control);
+  return control.done.load(std::memory_order_seq_cst) >= tasks(control);
 }
 
 /// What unlocking leaves between a change and the look for sleepers.
@@ -260,6 +260,7 @@ struct Looked {
 
 /// Until it may hold; false: not in time. See QueueSignal.
 bool ByteQueue::wait(QueueSignal& signal, Holds holds, Deadline deadline) {
+  if (holds(control_)) return true;
   signal.sleepers.fetch_add(1, std::memory_order_seq_cst);
   const std::uint32_t seen = signal.changes.load(std::memory_order_seq_cst);
   if (holds(control_)) return true;
@@ -275,7 +276,7 @@ bool ByteQueue::wait(QueueSignal& signal, Holds holds, Deadline deadline) {
 void ByteQueue::task_done() {
   std::uint64_t done = control_.done.load(std::memory_order_relaxed);
   do {
-    if (done == tasks(control_)) weft::detail::throw_task_done_too_often();
+    if (done >= tasks(control_)) weft::detail::throw_task_done_too_often();
   } while (!control_.done.compare_exchange_weak(done, done + 1, std::memory_order_seq_cst, std::memory_order_relaxed));
   if (all_tasks_done(control_)) control_.all_done.notify_all();
 }

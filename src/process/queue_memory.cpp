@@ -293,16 +293,20 @@ bool QueueMemory::mark_chain(std::span<bool> used) {
 /// published alone, so that a repair in which the process is killed is made again by the next.
 void QueueMemory::repair() {
   const SharedGuard no_gets{control_->gets.lock, {.kind = weft::detail::WaitKind::Queue}};
-  control_->needs_repair.store(0, std::memory_order_relaxed);
   const std::size_t count = control_->segments;
   const auto used = std::make_unique<bool[]>(count);
   if (!mark_chain({used.get(), count})) return;
+  const auto for_each_unused = [&](auto visit) {
+    for (std::uint32_t number = 0; number < count; ++number) {
+      if (!used[number]) visit(number);
+    }
+  };
+  for_each_unused([&](std::uint32_t number) { (void)segment(number); });  // mapped, or refused, before anything changes
+  control_->needs_repair.store(0, std::memory_order_relaxed);
   control_->spare.store(kNoSegment, std::memory_order_relaxed);
   control_->bare.store(kNoSegment, std::memory_order_relaxed);
   control_->spares.store(0, std::memory_order_relaxed);
-  for (std::size_t number = 0; number < count; ++number) {
-    if (!used[number]) make_spare(static_cast<std::uint32_t>(number));
-  }
+  for_each_unused([&](std::uint32_t number) { make_spare(number); });
 }
 
 void QueueMemory::discard() noexcept {
