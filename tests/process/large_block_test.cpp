@@ -2,13 +2,8 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,6 +12,7 @@
 #include <weft/base/error.hpp>
 
 #include "process/memory.hpp"
+#include "support/in_child.hpp"
 
 namespace weft::test {
 namespace {
@@ -34,16 +30,6 @@ bool holds(const LargeBlock& block, const std::vector<std::byte>& bytes) {
 }
 
 LargeBlock received(const LargeBlock& block, int fd) { return LargeBlock::receive(OwnedFd::duplicate(fd), block.size()); }
-
-/// What the child returns, or minus the signal it died of.
-int in_child(const std::function<int()>& body) {
-  const pid_t pid = ::fork();
-  if (pid == 0) ::_exit(body());
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
 
 TEST(LargeBlock, BringsWhatWasWrittenHoweverItIsWrittenAndRead) {
   // Several rounds: what was new, and copied by the kernel, becomes what is used again, and copied through mappings.
