@@ -2,6 +2,12 @@
 # It links nothing but libc, libstdc++ and pthread; Boost.Context where there is no context switch of our own.
 
 find_package(Threads REQUIRED)
+# Its headers alone, by which <weft/process/sendable.hpp> takes aggregates apart.
+find_path(WEFT_PFR_INCLUDE_DIR boost/pfr/core.hpp)
+if(NOT WEFT_PFR_INCLUDE_DIR)
+  message(FATAL_ERROR "weft needs the headers of Boost.PFR (boost/pfr/core.hpp, Boost 1.75 or later); on Debian: apt-get install "
+    "libboost1.81-dev, which replaces libboost1.74-dev, or run tools/setup")
+endif()
 
 file(GLOB_RECURSE weft_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/*.cpp" "${PROJECT_SOURCE_DIR}/src/*.S")
 list(FILTER weft_sources EXCLUDE REGEX "^${PROJECT_SOURCE_DIR}/src/http/")  # a library of its own: WeftHttp.cmake

@@ -95,11 +95,15 @@ def markdown(outcome: Outcome, context: str) -> str:
 _SECTION = re.compile(r"<!-- (p\d+): written by bench/compare -->\n.*?<!-- \1: end -->", re.DOTALL)
 
 
+def _place(key: str) -> tuple[int, int]:
+    return "pfc".index(key[0]), int(key[1:])
+
+
 def write_markdown(path: pathlib.Path, outcome: Outcome, context: str) -> None:
-    """Replaces the section of this outcome, or adds it. All sections stand at the end of `path`, by their numbers."""
+    """Replaces the section of this outcome, or adds it. All sections stand at the end of `path`: P by their numbers, then F, C."""
     text = path.read_text() if path.exists() else ""
     sections = {match[1]: match[0] for match in _SECTION.finditer(text)}
     key = outcome.workload.key
     sections[key] = f"<!-- {key}: written by bench/compare -->\n{markdown(outcome, context)}<!-- {key}: end -->"
-    blocks = [_SECTION.sub("", text).rstrip(), *(sections[key] for key in sorted(sections, key=lambda k: int(k[1:])))]
+    blocks = [_SECTION.sub("", text).rstrip(), *(sections[key] for key in sorted(sections, key=_place))]
     path.write_text("\n\n".join(block for block in blocks if block) + "\n")

@@ -28,4 +28,14 @@ void Incoming::fail_truncated(std::size_t wanted) const {
                       std::to_string(rest_.size()) + " are left; was it sent as another type?"};
 }
 
+void Transfer<OwnedFd>::send(Outgoing& out, const OwnedFd& fd) {
+  const bool there = static_cast<bool>(fd);
+  out.write(&there, 1);
+  if (there) out.attach(fd.get());
+}
+
+OwnedFd Transfer<OwnedFd>::receive(Incoming& in) {
+  return in.view(1)[0] == std::byte{0} ? OwnedFd{} : in.take_descriptor();
+}
+
 }  // namespace weft::process

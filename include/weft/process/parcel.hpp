@@ -9,6 +9,10 @@
 
 #include <weft/base/owned_fd.hpp>
 
+namespace weft {
+class Socket;
+}  // namespace weft
+
 namespace weft::process {
 
 /// How values of type T are sent to another process. A type of its own kind (a lock in shared memory, a socket) specializes it:
@@ -119,6 +123,20 @@ class Incoming {
   std::span<const std::byte> rest_;
   std::vector<OwnedFd> descriptors_;
   std::size_t taken_ = 0;
+};
+
+/// A descriptor goes along, duplicated; an empty one stays empty.
+template <>
+struct Transfer<OwnedFd> {
+  static void send(Outgoing& out, const OwnedFd& fd);
+  static OwnedFd receive(Incoming& in);
+};
+
+/// The socket goes along, duplicated: it stays open until both sides have closed it. Timeouts set on it stay behind.
+template <>
+struct Transfer<Socket> {
+  static void send(Outgoing& out, const Socket& socket);
+  static Socket receive(Incoming& in);
 };
 
 }  // namespace weft::process
