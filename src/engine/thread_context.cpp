@@ -277,6 +277,46 @@ Outcome ThreadContext::park_on(Polled polled, Wait record, Deadline own_deadline
   return until.judge(outcome);
 }
 
+namespace {
+
+// 0: the shared word was woken, or differs. Anything else but -ETIMEDOUT: look at the own word again.
+int sleep_on_both(const std::uint32_t* shared, std::uint32_t expected, const std::uint32_t* own, std::uint32_t own_expected,
+                  Deadline deadline) noexcept {
+  constexpr auto kLookEvery = std::chrono::milliseconds{10};
+  static std::atomic<bool> only_one{false};
+  if (!only_one.load(std::memory_order_relaxed)) {
+    const port::FutexWord both[2] = {{shared, expected, true}, {own, own_expected, false}};
+    const int result = port::futex_wait_any(both, 2, deadline);
+    if (result != -ENOSYS && result != -EPERM) return result;  // EPERM: as sandboxes answer what they do not know
+    only_one.store(true, std::memory_order_relaxed);
+  }
+  const Deadline slice = Deadline::after(kLookEvery);
+  const int result = port::futex_wait_shared(shared, expected, Deadline::earlier(deadline, slice));
+  return result == -ETIMEDOUT && !deadline.has_passed() ? -EINTR : result;
+}
+
+}  // namespace
+
+Outcome ThreadContext::park_on_word(const std::uint32_t* shared, std::uint32_t expected, Wait record,
+                                    Deadline own_deadline) noexcept {
+  if (killed_before_park(*this)) return kInterrupted;
+  const ScopedDeadline until{*this, own_deadline};
+  const PublishedWait published{*this, record, until.deadline(), __builtin_frame_address(0)};
+  if (!fall_asleep()) return until.judge(settled());
+  for (;;) {
+    const std::uint64_t seen = waiter.load(std::memory_order_acquire);
+    if (word::state(seen) != word::kParked) return until.judge(settled());
+    // A pin changes the own word's low half for a moment: an -EAGAIN for that must not end the wait.
+    const int result = sleep_on_both(shared, expected, port::futex_low_half(waiter), static_cast<std::uint32_t>(seen),
+                                     until.deadline());
+    if (result == -ETIMEDOUT) {
+      if (settle_own(*this, word::kParked, kTimedOut)) return until.judge(kTimedOut);
+    } else if (result == 0 || __atomic_load_n(shared, __ATOMIC_ACQUIRE) != expected) {
+      if (settle_own(*this, word::kParked, kFired)) return kFired;
+    }
+  }
+}
+
 void ThreadContext::wake() noexcept {
   if (polling_.load(std::memory_order_relaxed)) {
     const std::uint64_t one = 1;

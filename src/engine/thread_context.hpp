@@ -26,7 +26,10 @@ class ThreadContext final : public Context {
   /// Sleeps until the wait is decided or one of the entries is ready (poll(2)); then decides it as that one's outcome. Errors
   /// of poll itself are decided as the first one's: the system call that follows reports them.
   Outcome park_on(Polled polled, Wait record, Deadline deadline) noexcept;
-  /// Wakes whoever sleeps in park() or park_on(). Any thread.
+  /// Sleeps until the wait is decided, or a word that processes share is woken or is not `expected`; then decides it as kFired.
+  /// Before Linux 5.16 a decision by others, a kill, is noticed after some milliseconds only: two words cannot be waited for.
+  Outcome park_on_word(const std::uint32_t* shared, std::uint32_t expected, Wait record, Deadline deadline) noexcept;
+  /// Wakes whoever sleeps in park(), park_on() or park_on_word(). Any thread.
   void wake() noexcept;
 
   /// Whether it belongs to a thread that exists and may do something that weft knows nothing of: one of the program's own, outside of
