@@ -21,7 +21,11 @@ PoolJobs::PoolJobs(const char* kind, const std::string& name, unsigned most_work
     : name_{name.empty() ? default_name(kind) : name},
       kind_{kind},
       roster_{Roster::take(kind, name_, most_workers)},
-      jobs_{most_pending, kind} {}
+      jobs_{roster_, most_pending, kind} {}
+
+std::size_t PoolJobs::Line::holders(const void* room, std::uint64_t* ids, std::size_t most) noexcept {
+  return static_cast<const Room*>(static_cast<const Explained*>(room))->roster.workers(ids, most);
+}
 
 PoolJobs::~PoolJobs() {
   cancel_waiting();

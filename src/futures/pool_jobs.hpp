@@ -43,6 +43,24 @@ class PoolJobs {
   [[nodiscard]] bool is_left_behind() const noexcept { return process_ != this_process(); }
 
  private:
+  /// The queue, whose waits for room are for the pool's workers to end.
+  class Line : public Queue<FutureState*> {
+   public:
+    Line(Roster& roster, std::size_t most, const char* kind) : Queue{most, kind}, room_{roster} {}
+    void put(FutureState* job) { (void)put_source_as({.kind = WaitKind::Room, .object = explained(), .holders = &holders}, &job); }
+
+   private:
+    struct Room final : Explained {
+      explicit Room(Roster& of) noexcept : roster{of} {}
+      void explain(char* text, std::size_t room) const noexcept override { roster.explain(text, room); }
+      Roster& roster;
+    };
+    [[nodiscard]] const Explained* explained() const noexcept { return &room_; }
+    [[nodiscard]] static std::size_t holders(const void* room, std::uint64_t* ids, std::size_t most) noexcept;
+
+    Room room_;
+  };
+
   const std::string name_;
   const char* const kind_;
   const std::uint32_t process_ = this_process();
@@ -50,7 +68,7 @@ class PoolJobs {
   std::atomic<bool> breaking_{false};
   std::atomic<bool> broken_{false};
   std::string why_broken_;  // written once, by who sets breaking_, before broken_
-  Queue<FutureState*> jobs_;
+  Line jobs_;
 };
 
 }  // namespace weft::detail

@@ -270,5 +270,26 @@ TYPED_TEST(ExecutorEnd, WaitingForOnesOwnLineIsADeadlockThatNamesThePool) {
   });
 }
 
+// One worker, whose work puts more in line than there is room for.
+TYPED_TEST(ExecutorEnd, WaitingForRoomInOnesOwnLineIsADeadlockThatNamesThePool) {
+  TypeParam::run([](auto make) {
+    auto pool = make(1, 1);
+    std::string text;
+    Future<int> stuck = pool->submit([&] {
+      Future<int> in_line = pool->submit(twice, 1);
+      try {
+        (void)pool->submit(twice, 2);
+      } catch (const DeadlockError& error) {
+        text = error.what();
+      }
+      return 1;
+    });
+    EXPECT_EQ(stuck.get(), 1);
+    EXPECT_NE(text.find("room in line at "), std::string::npos) << text;
+    EXPECT_NE(text.find("\"pool\" (1 worker)"), std::string::npos) << text;
+    EXPECT_EQ(pool->submit(twice, 4).get(), 8) << "the line moves on";
+  });
+}
+
 }  // namespace
 }  // namespace weft::test

@@ -88,6 +88,7 @@ class AnyQueue {
   ~AnyQueue() = default;
 
   bool put_source(Source source, Deadline deadline, MayWait may_wait) { return core_.put(source, deadline, may_wait); }
+  bool put_source_as(const Wait& as, Source source) { return core_.put(source, Deadline::never(), MayWait::Yes, &as); }
   [[nodiscard]] Core& core() noexcept { return core_; }
 
  private:

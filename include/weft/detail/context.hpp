@@ -15,10 +15,11 @@ namespace weft::detail {
 
 /// What a blocked context waits for. tools/gdb/weft-gdb.py knows these by number.
 enum class WaitKind : std::uint8_t {
-  None, Sleep, Lock, Event, Condition, Semaphore, Queue, Join, Read, Write, Blocking, RLock, RWLock, Once, Select, Future
+  None, Sleep, Lock, Event, Condition, Semaphore, Queue, Join, Read, Write, Blocking, RLock, RWLock, Once, Select, Future,
+  Room
 };
 
-/// What is waited for, if a kind and a label cannot tell: the object of a wait of the kind Future.
+/// What is waited for, if a kind and a label cannot tell: the object of a wait of the kinds Future and Room.
 class Explained {
  public:
   /// For reports: "queued in ...". Called as `Holders` are.

@@ -84,7 +84,8 @@ class QueueCore {
   }
 
   /// False: no room in time. Throws: ShutDown; what interrupts a wait; what moving the item throws.
-  bool put(Source source, Deadline deadline, MayWait may_wait);
+  /// `as`: what a wait for room is in reports and in the search for deadlocks; without it, one for the queue.
+  bool put(Source source, Deadline deadline, MayWait may_wait, const Wait* as = nullptr);
   /// Nothing: none came in time, or none will come. Throws: what interrupts a wait; what moving the item throws.
   std::optional<Value> get(Deadline deadline, MayWait may_wait);
   /// get() without a deadline for items whose move may throw: one whose move does stays in the queue. Throws ShutDown, too.
@@ -141,13 +142,13 @@ class QueueCore {
   [[gnu::noinline]] void admit_and_release(Guard& out) noexcept;
   [[nodiscard]] Entry* admit_putters(Guard& in, std::uint64_t taken_out) noexcept;
   void grow();
-  [[gnu::noinline]] bool put_slowly(Source source, Deadline deadline, MayWait may_wait, Result result);
+  [[gnu::noinline]] bool put_slowly(Source source, Deadline deadline, MayWait may_wait, Result result, const Wait* as);
   void get_slowly(std::optional<Value>& item, Deadline deadline);
   void lock_for_take(std::optional<Guard>& out);
   [[nodiscard]] bool enlist_taker(Entry& entry, bool keeps_place) noexcept;
   void tell_next_taker() noexcept;
   template <class Withdraw>
-  [[nodiscard, gnu::always_inline]] Outcome wait_in(Context& self, Deadline deadline, Withdraw withdraw);
+  [[nodiscard, gnu::always_inline]] Outcome wait_in(Context& self, Deadline deadline, Withdraw withdraw, const Wait* as = nullptr);
   [[nodiscard]] bool seems_empty() const noexcept;
   [[nodiscard]] bool is_empty(const Guard& in) const noexcept;
   [[nodiscard]] bool is_full_and_open(const Guard& out) const noexcept;

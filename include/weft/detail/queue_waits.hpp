@@ -10,13 +10,13 @@
 namespace weft::detail {
 
 template <class Store>
-bool QueueCore<Store>::put(Source source, Deadline deadline, MayWait may_wait) {
+bool QueueCore<Store>::put(Source source, Deadline deadline, MayWait may_wait, const Wait* as) {
   const Result result = put_once(source);
-  return result == Result::Done || put_slowly(source, deadline, may_wait, result);
+  return result == Result::Done || put_slowly(source, deadline, may_wait, result, as);
 }
 
 template <class Store>
-bool QueueCore<Store>::put_slowly(Source source, Deadline deadline, MayWait may_wait, Result result) {
+bool QueueCore<Store>::put_slowly(Source source, Deadline deadline, MayWait may_wait, Result result, const Wait* as) {
   Context& self = current_context();
   bool keeps_place = false;
   bool looked_on = self.is_fiber();
@@ -33,7 +33,7 @@ bool QueueCore<Store>::put_slowly(Source source, Deadline deadline, MayWait may_
     Armed armed;
     armed.begin(self, entry);
     if (!enlist_putter(entry, waiting, keeps_place)) continue;
-    const Outcome outcome = wait_in(armed.take(), deadline, [&] { withdraw_putter(entry); });
+    const Outcome outcome = wait_in(armed.take(), deadline, [&] { withdraw_putter(entry); }, as);
     if (waiting.moved) return true;
     if (outcome == kTimedOut) return false;
     keeps_place = true;
@@ -209,8 +209,9 @@ bool QueueCore<Store>::enlist_putter(Entry& entry, Waiting& waiting, bool keeps_
 
 template <class Store>
 template <class Withdraw>
-inline Outcome QueueCore<Store>::wait_in(Context& self, Deadline deadline, Withdraw withdraw) {
-  const Outcome outcome = park(self, {.kind = WaitKind::Queue, .object = this, .label = label_}, deadline);
+inline Outcome QueueCore<Store>::wait_in(Context& self, Deadline deadline, Withdraw withdraw, const Wait* as) {
+  const Wait record = as ? *as : Wait{.kind = WaitKind::Queue, .object = this, .label = label_};
+  const Outcome outcome = park(self, record, deadline);
   if (outcome == kTimedOut || outcome == kInterrupted) withdraw();
   if (outcome == kInterrupted) throw_interruption();
   return outcome;

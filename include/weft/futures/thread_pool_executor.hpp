@@ -19,8 +19,8 @@ namespace weft {
 /// Thread-safety: every method, from any thread, fiber, or work of the pool itself.
 /// Blocking:      submit only when `max_pending` jobs wait in line already, where a scope's deadline or a kill ends it; shutdown
 ///                and the destructor, until the work is done. Called by the pool's own work they do not wait for that.
-/// Waiting inside for other work of the same pool is fine while a thread is left for it; once all its threads wait so, that is a
-/// deadlock, and one of them gets a DeadlockError that names the pool.
+/// Waiting inside for other work of the same pool, or for room in its line, is fine while a thread is left for it; once all its threads
+/// wait so, that is a deadlock, and one of them gets a DeadlockError that names the pool.
 /// Threads:       are weft's Thread, named NAME_0, NAME_1, ...; daemons, so that a forgotten executor does not keep the
 ///                program from ending.
 /// fork():        a child has none of the threads: submit throws BrokenExecutor there.
