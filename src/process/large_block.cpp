@@ -6,13 +6,16 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <weft/base/deadline.hpp>
 #include <weft/base/error.hpp>
 
 #include "engine/fork.hpp"
@@ -64,6 +67,7 @@ struct LargeBlock::Held {
   bool received = false;
   std::uint32_t uses = 0;    // of this mapping, with this one
   std::uint32_t generation = generation_now;
+  std::int64_t kept_since = 0;
 
   [[nodiscard]] Header& header() const noexcept { return *reinterpret_cast<Header*>(mapping.bytes().data()); }
   [[nodiscard]] std::size_t room() const noexcept { return mapping.bytes().size() - kPage; }
@@ -117,6 +121,7 @@ struct LargeBlocks {
       } catch (const std::bad_alloc&) {
         return;
       }
+      held->kept_since = Deadline::now_nanoseconds();
       std::size_t bytes = held->room();
       blocks.push_back(std::move(held));
       std::size_t kept = blocks.size();
@@ -131,6 +136,17 @@ struct LargeBlocks {
       }
       if (blocks.back()->room() > LargeBlock::kMostBytes) too_many.push_back(std::move(blocks.back()));
       std::erase(blocks, nullptr);
+    }
+  }
+
+  void trim(std::int64_t oldest) noexcept {
+    for (;;) {
+      std::unique_ptr<Held> old;  // unmapped outside of the lock
+      const std::scoped_lock guard{lock_};
+      for (Blocks* blocks : {&made_, &received_}) {
+        if (!old && !blocks->empty() && blocks->front()->kept_since <= oldest) old = taken(*blocks, blocks->begin());
+      }
+      if (!old) return;
     }
   }
 
@@ -197,6 +213,10 @@ int LargeBlock::lend() noexcept {
 }
 
 void LargeBlock::take_back() noexcept { held_->header().lent.fetch_sub(1, std::memory_order_release); }
+
+void LargeBlock::trim(std::chrono::nanoseconds unused_for) noexcept {
+  LargeBlocks::all().trim(Deadline::now_nanoseconds() - unused_for.count());
+}
 
 // ---- the receiver's side ----------------------------------------------------------------------------------------------
 

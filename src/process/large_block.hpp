@@ -1,7 +1,7 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <span>
 
@@ -19,7 +19,7 @@ namespace weft::process::detail {
 ///
 /// Whether a block may be used again is a count in its own first page: lend() adds one, the receiver's end takes one off. A receiver that is
 /// killed leaves its one there, so that the block is never used again, and goes when it is the oldest of too many; a sender that is
-/// killed leaves the receiver its mapping. At most kMostBlocks and kMostBytes are kept on either side.
+/// killed leaves the receiver its mapping. At most kMostBlocks and kMostBytes are kept on either side, until trim().
 ///
 /// Thread-safety: none of its own; different blocks, from anywhere. A child of fork() starts with none to use again.
 /// Blocking:      never waits for anybody.
@@ -44,6 +44,9 @@ class LargeBlock {
   [[nodiscard]] int lend() noexcept;
   /// The last lend() did not reach anybody.
   void take_back() noexcept;
+
+  /// Gives back to the system what nobody has used for so long: for processes that have nothing to do for a while.
+  static void trim(std::chrono::nanoseconds unused_for) noexcept;
 
   /// What a sender sent, which said how much of it counts.
   [[nodiscard]] static LargeBlock receive(OwnedFd fd, std::size_t size);

@@ -3,13 +3,16 @@
 #include <fcntl.h>
 #include <signal.h>
 
+#include <chrono>
 #include <cstring>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include <weft/base/error.hpp>
+#include <weft/process/sendable.hpp>
 
 #include "process/memory.hpp"
 #include "support/in_child.hpp"
@@ -76,6 +79,17 @@ TEST(LargeBlock, IsNotUsedAgainAfterAReceiverWasKilled) {
   block = {};
   LargeBlock other = LargeBlock::take(1'000'000);
   EXPECT_NE(other.bytes().data(), at);
+}
+
+TEST(LargeBlock, IsGivenBackToTheSystemByTrim) {
+  LargeBlock block = LargeBlock::take(1'000'000);
+  const int fd = block.lend();
+  const auto is_open = [](int number) { return ::fcntl(number, F_GETFD) != -1; };
+  block = {};
+  LargeBlock::trim(std::chrono::hours{1});
+  EXPECT_TRUE(is_open(fd));
+  LargeBlock::trim(std::chrono::nanoseconds{0});
+  EXPECT_FALSE(is_open(fd));
 }
 
 TEST(LargeBlock, ThatReachedNobodyIsUsedAgain) {
@@ -161,6 +175,33 @@ TEST(LargeBlock, TooLargeForTheMachineSaysSo) {
     EXPECT_NE(std::string{error.what()}.find("reserving"), std::string::npos) << error.what();
     EXPECT_NE(std::string{error.what()}.find("ask for less"), std::string::npos) << error.what();
   }
+}
+
+TEST(LargeBlock, IsWhereALargeValueIsPutAtOnceAndReadFrom) {
+  using Value = std::tuple<std::string, std::vector<int>, std::vector<std::string>, std::vector<double>>;
+  Value value{"first", std::vector<int>(3'000'000, 7), {}, std::vector<double>(100'000, 0.5)};
+  for (int i = 0; i < 100'000; ++i) std::get<2>(value).push_back(std::to_string(i));
+  for (int round = 0; round < 5; ++round) {
+    process::Outgoing out;
+    out.put_large_in_block();
+    out(value);
+    ASSERT_TRUE(out.in_block());
+    const std::size_t size = out.bytes().size();
+    LargeBlock block = out.take_block();
+    EXPECT_EQ(block.size(), size);
+    EXPECT_TRUE(out.bytes().empty());
+    const LargeBlock there = received(block, block.lend());
+    process::Incoming in{there};
+    EXPECT_EQ(in.receive<Value>(), value);
+    EXPECT_EQ(in.remaining(), 0U);
+  }
+}
+
+TEST(LargeBlock, IsNotWhereASmallValueIsPut) {
+  process::Outgoing out;
+  out.put_large_in_block();
+  out(std::string(1'000, 'x'));
+  EXPECT_FALSE(out.in_block());
 }
 
 }  // namespace
