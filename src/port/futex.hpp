@@ -25,7 +25,8 @@ inline int futex_wait(const std::uint32_t* address, std::uint32_t expected, Dead
     until.tv_nsec = deadline.nanoseconds() % 1'000'000'000;
     timeout = &until;
   }
-  // WAIT_BITSET takes an absolute CLOCK_MONOTONIC time, which is what steady_clock is: an interruption cannot stretch it.
+  // WAIT_BITSET takes an absolute CLOCK_MONOTONIC time, which is what steady_clock is: an interruption cannot stretch
+  // it.
   const long result = ::syscall(SYS_futex, address, FUTEX_WAIT_BITSET | kind, expected, timeout, nullptr,
                                 FUTEX_BITSET_MATCH_ANY);
   return result < 0 ? -errno : 0;
@@ -55,8 +56,9 @@ struct FutexWord {
 };
 inline constexpr std::size_t kMostFutexWords = FUTEX_WAITV_MAX;
 
-/// Sleeps while every word is what it is expected to be, at most until `deadline`: the number of the one that was woken, or a
-/// negative errno: -EAGAIN (one differs), -EINTR, -ETIMEDOUT, -EFAULT, or -ENOSYS before Linux 5.16. Others may have been woken besides.
+/// Sleeps while every word is what it is expected to be, at most until `deadline`: the number of the one that was
+/// woken, or a negative errno: -EAGAIN (one differs), -EINTR, -ETIMEDOUT, -EFAULT, or -ENOSYS before Linux 5.16.
+/// Others may have been woken besides.
 [[nodiscard]] int futex_wait_any(const FutexWord* words, std::size_t count, Deadline deadline) noexcept;
 
 inline const std::uint32_t* futex_word(const std::atomic<std::uint32_t>& word) noexcept {

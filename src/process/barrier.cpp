@@ -32,12 +32,13 @@ struct Place {
 
 }  // namespace
 
-/// Everything is changed with the gate held. Rounds are numbered; a round is complete when `complete` says so, one store that a kill
-/// cannot split, and broken for whoever's place says so. What a kill with the gate held leaves is put right by the next one at the gate:
+/// Everything is changed with the gate held. Rounds are numbered; a round is complete when `complete` says so, one
+/// store that a kill cannot split, and broken for whoever's place says so. What a kill with the gate held leaves is
+/// put right by the next one at the gate:
 ///   complete, but not begun the next round          the next is begun
 ///   some places of a round broken, others not       the rest is: it was being broken, or reset
-/// A place whose process has ended is given up; if its round is not over, the barrier is broken. Waiters have their process look for
-/// that, see shared_wait().
+/// A place whose process has ended is given up; if its round is not over, the barrier is broken. Waiters have their
+/// process look for that, see shared_wait().
 struct detail::BarrierState {
   SharedLockWord gate;
   std::atomic<std::uint32_t> signal{0};  // slept on: changes when anything does that a waiter waits for

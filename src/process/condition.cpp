@@ -21,7 +21,8 @@ using weft::detail::WaitKind;
 
 namespace {
 
-/// Changed with the gate held only; atomic because a sleeper's process looks at one of them, and for the order of what a kill leaves.
+/// Changed with the gate held only; atomic because a sleeper's process looks at one of them, and for the order of
+/// what a kill leaves.
 template <class T>
 class Field {
  public:
@@ -35,13 +36,13 @@ class Field {
 
 }  // namespace
 
-/// Waiters draw tickets. A notification makes all who hold one then eligible and gives out permits for so many of them; whoever of them
-/// is first takes one. So those who come later cannot take what was meant for earlier ones, and it does not matter which sleeper the
-/// kernel wakes.
+/// Waiters draw tickets. A notification makes all who hold one then eligible and gives out permits for so many of
+/// them; whoever of them is first takes one. So those who come later cannot take what was meant for earlier ones, and
+/// it does not matter which sleeper the kernel wakes.
 ///
-/// Whoever was killed with the gate held has left some fields changed and others not, and who was killed while he waited is counted still.
-/// Too high a count costs a return for nothing, never a lost notification: eligible and permits are only caps. After a
-/// death at the gate the next one makes sure by notifying everybody.
+/// Whoever was killed with the gate held has left some fields changed and others not, and who was killed while he
+/// waited is counted still. Too high a count costs a return for nothing, never a lost notification: eligible and
+/// permits are only caps. After a death at the gate the next one makes sure by notifying everybody.
 struct detail::ConditionState {
   SharedLockWord gate;
   Field<std::uint32_t> signal;    // slept on: counts notifications

@@ -13,9 +13,9 @@ using weft::detail::Interruptible;
 using weft::detail::Outcome;
 using weft::detail::WaitKind;
 
-/// The word: bit 0 set, bit 1: somebody may sleep, bits 2-31 how often it was set, by which a waiter knows that it was while he
-/// slept. Nobody sleeps on a word that says set; set() and its being told are one step, then all are woken. A kill in between: the
-/// word is not what sleepers expect, and shared_wait() notices.
+/// The word: bit 0 set, bit 1: somebody may sleep, bits 2-31 how often it was set, by which a waiter knows that it
+/// was while he slept. Nobody sleeps on a word that says set; set() and its being told are one step, then all are
+/// woken. A kill in between: the word is not what sleepers expect, and shared_wait() notices.
 struct detail::EventState {
   static constexpr std::uint32_t kSet = 1, kContended = 2, kOne = 4, kTimes = ~std::uint32_t{3};
 

@@ -6,10 +6,12 @@
 
 namespace weft::process::detail {
 
-/// A process, told from every other one that had or will have its number: bits 3-24 the pid, bits 25-63 when it started, in ticks
-/// of 10 ms since the machine did. The low three bits are zero, for whoever keeps a stamp in a word of state. 0: nobody.
+/// A process, told from every other one that had or will have its number: bits 3-24 the pid, bits 25-63 when it
+/// started, in ticks of 10 ms since the machine did. The low three bits are zero, for whoever keeps a stamp in a word
+/// of state. 0: nobody.
 ///
-/// Processes that share an object must see each other under the same numbers and times: one pid namespace, one time namespace.
+/// Processes that share an object must see each other under the same numbers and times: one pid namespace, one time
+/// namespace.
 using ProcessStamp = std::uint64_t;
 
 inline constexpr int kStampPidShift = 3, kStampPidBits = 22, kStampStartShift = kStampPidShift + kStampPidBits;
@@ -22,9 +24,9 @@ inline constexpr ProcessStamp kStampMask = ~std::uint64_t{7};
 /// Of the calling process. A load, but for the first time in each process.
 [[nodiscard]] ProcessStamp this_process_stamp() noexcept;
 
-/// What can be known of a process at one moment: it is gone when it has ended, reaped by its parent or not. What cannot be found
-/// out counts as alive. Some microseconds; `pidfd`, when wanted, becomes readable when the process ends, and is empty if it is
-/// gone or there are no descriptors left.
+/// What can be known of a process at one moment: it is gone when it has ended, reaped by its parent or not. What
+/// cannot be found out counts as alive. Some microseconds; `pidfd`, when wanted, becomes readable when the process
+/// ends, and is empty if it is gone or there are no descriptors left.
 [[nodiscard]] bool process_is_gone(ProcessStamp stamp, OwnedFd* pidfd = nullptr) noexcept;
 
 }  // namespace weft::process::detail

@@ -18,11 +18,11 @@ using weft::detail::Interruptible;
 using weft::detail::Outcome;
 using weft::detail::WaitKind;
 
-/// The word: bits 0-30 permits, bit 31: somebody may sleep. That bit is set by whoever goes to sleep, and by one who has slept as he
-/// takes a permit, on behalf of those who may sleep behind him; a release that finds nobody clears it.
+/// The word: bits 0-30 permits, bit 31: somebody may sleep. That bit is set by whoever goes to sleep, and by one who
+/// has slept as he takes a permit, on behalf of those who may sleep behind him; a release that finds nobody clears it.
 ///
-/// A kill between a release and its wake-up, or of one who was woken: the word says that there is a permit, and those who sleep
-/// expect that there is none: shared_wait() notices.
+/// A kill between a release and its wake-up, or of one who was woken: the word says that there is a permit, and those
+/// who sleep expect that there is none: shared_wait() notices.
 struct detail::SemaphoreState {
   static constexpr std::uint32_t kContended = 0x80000000, kCount = 0x7FFFFFFF;
 
@@ -93,13 +93,14 @@ void Semaphore::release(std::uint32_t permits) {
     now = static_cast<std::uint32_t>(total) | (seen & kContended);
   } while (!state_->word.compare_exchange_weak(seen, now, std::memory_order_release, std::memory_order_relaxed));
   if (!(seen & kContended)) return;
-  // Nobody slept: whoever was about to finds the word changed. If it has been changed since, the bit is another one's affair.
+  // Nobody slept: whoever was about to finds the word changed. If it has been changed since, the bit is another one's
+  // affair.
   if (detail::shared_wake(state_->word, static_cast<int>(permits)) == 0) {
     state_->word.compare_exchange_strong(now, now & ~kContended, std::memory_order_relaxed);
   }
 }
 
-// ---- sent ------------------------------------------------------------------------------------------------------------
+// ---- sent -----------------------------------------------------------------------------------------------------------
 
 void Semaphore::send(Outgoing& out) const { object_->send(out); }
 

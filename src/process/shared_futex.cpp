@@ -96,6 +96,8 @@ class Waits {
   /// False: there is no thread to be had that would watch over it; then it must not wait for long at a time.
   [[nodiscard]] bool enlist(Waiter& waiter, bool of_fiber) noexcept;
   void withdraw(Waiter& waiter) noexcept;
+  /// For who was not enlisted: asks himself.
+  void look(const Look& look) noexcept;
   [[nodiscard]] bool is_gone(ProcessStamp stamp) noexcept;
 
   void before_fork() noexcept { lock_.lock(); }
@@ -150,9 +152,10 @@ bool start_thread(const char* name, Body body) noexcept {
   }
 }
 
-// ---- lists -----------------------------------------------------------------------------------------------------------
+// ---- lists ----------------------------------------------------------------------------------------------------------
 
-// In the child of a fork nobody waits: waiters, threads and descriptors are the parent's. The memory of the watchers is given up.
+// In the child of a fork nobody waits: waiters, threads and descriptors are the parent's. The memory of the watchers
+// is given up.
 void Waits::forget() noexcept {
   first_ = nullptr;
   watchers_.clear();
@@ -182,6 +185,11 @@ void Waits::forget() noexcept {
   if (waiter.linked) unlink(waiter, first_);
 }
 
+[[gnu::noinline]] void Waits::look(const Look& look) noexcept {
+  const std::lock_guard guard{lock_};
+  if (look.call) (void)look.call(look.object);
+}
+
 void Waits::unlink(Waiter& waiter, Waiter*& all) noexcept {
   waiter.linked = false;
   (waiter.previous ? waiter.previous->next : all) = waiter.next;
@@ -193,7 +201,7 @@ void Waits::unlink(Waiter& waiter, Waiter*& all) noexcept {
   }
 }
 
-// ---- words that fibers wait for --------------------------------------------------------------------------------------
+// ---- words that fibers wait for -------------------------------------------------------------------------------------
 
 WordWatcher* Waits::add_word_watcher() noexcept {
   try {
@@ -233,8 +241,8 @@ bool Waits::watch_word_of(Waiter& waiter) noexcept {
   return true;
 }
 
-// Those whose word is not as they expect it; what the others wait for goes into `sleep_on`. A wake-up may have been meant for any
-// of a word's waiters, and two of them may have come as one, so that only the values count.
+// Those whose word is not as they expect it; what the others wait for goes into `sleep_on`. A wake-up may have been
+// meant for any of a word's waiters, and two of them may have come as one, so that only the values count.
 Entry* Waits::fire_changed(WordWatcher& watcher, std::vector<port::FutexWord>& sleep_on) {
   Entry* fired = nullptr;
   Waiter*& all = waits().first_;
@@ -269,8 +277,8 @@ void Waits::watch_words(WordWatcher& watcher) {
       fired = fire_changed(watcher, sleep_on);
     }
     weft::detail::deliver_all(fired);
-    // A word whose last waiter has left since may be unmapped: -EFAULT, and a new look. Without futex_waitv (before Linux 5.16) the
-    // words are looked at every millisecond.
+    // A word whose last waiter has left since may be unmapped: -EFAULT, and a new look. Without futex_waitv (before
+    // Linux 5.16) the words are looked at every millisecond.
     const int result = port::futex_wait_any(sleep_on.data(), sleep_on.size(), Deadline::never());
     if (result == -ENOSYS || result == -EPERM) {
       const bool anybody = sleep_on.size() > 1;
@@ -280,7 +288,7 @@ void Waits::watch_words(WordWatcher& watcher) {
   }
 }
 
-// ---- looking ---------------------------------------------------------------------------------------------------------
+// ---- looking --------------------------------------------------------------------------------------------------------
 
 bool Waits::start_looking() noexcept {
   if (looks_) return true;
@@ -291,6 +299,7 @@ bool Waits::start_looking() noexcept {
 
 bool Waits::is_gone(ProcessStamp stamp) noexcept {
   if (stamp == this_process_stamp()) return false;
+  if (!looks_) return process_is_gone(stamp);  // nobody would see the end of one in the table
   const auto known = std::find_if(processes_.begin(), processes_.end(),
                                   [&](const WatchedProcess& process) { return process.stamp == stamp; });
   if (known != processes_.end()) {
@@ -387,7 +396,10 @@ Outcome shared_wait(const SharedWord& word, std::uint32_t expected, const Wait& 
                                     : static_cast<weft::detail::ThreadContext&>(self).park_on_word(
                                           port::futex_word(word), expected, record, until);
   if (watched) waits().withdraw(waiter);
-  if (!watched && outcome == kTimedOut && !deadline.has_passed()) outcome = kFired;
+  if (!watched) {
+    waits().look(look);
+    if (outcome == kTimedOut && !deadline.has_passed()) outcome = kFired;
+  }
   // A wake-up may have come, and been spent on us, before the deadline or the kill did: another one is to have it.
   if (outcome != kFired && waiter.has_changed()) shared_wake(word, 1);
   return outcome;

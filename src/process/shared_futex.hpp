@@ -8,35 +8,37 @@
 
 #include "process/process_stamp.hpp"
 
-// Waiting for a 32-bit word in memory that processes share: what the engine's parking is within one process. What an object of
-// several processes does with it is a loop:
+// Waiting for a 32-bit word in memory that processes share: what the engine's parking is within one process. What an
+// object of several processes does with it is a loop:
 //
 //   for (;;) {
 //     seen = word;                        // is it so already? take it: return
 //     if (nothing to be had) how = shared_wait(word, seen, ...);
 //   }
 //
-// Wake-ups are hints, never grants: whoever is woken looks again, and competes. So a process that is killed after it was woken
-// takes nothing with it, and one that is killed between a change and its wake-up strands nobody: as long as somebody waits, a thread
-// of his own process compares each word with what was expected of it, every 10 to 100 ms, and at once when a process ends that
-// one of them watches (Look).
+// Wake-ups are hints, never grants: whoever is woken looks again, and competes. So a process that is killed after it
+// was woken takes nothing with it, and one that is killed between a change and its wake-up strands nobody: as long as
+// somebody waits, a thread of his own process compares each word with what was expected of it, every 10 to 100 ms,
+// and at once when a process ends that one of them watches (Look).
 namespace weft::process::detail {
 
-/// What else may end a wait: asked by a thread of this process, every 10 to 100 ms and when a watched process ends, while
-/// the waiter is held in its wait. True: the waiter is to look again. It must not block, nor wait itself; it may wake.
+/// What else may end a wait: asked by a thread of this process, every 10 to 100 ms and when a watched process ends,
+/// while the waiter is held in its wait. True: the waiter is to look again. It must not block, nor wait itself; it
+/// may wake.
 struct Look {
   bool (*call)(void* object) noexcept = nullptr;
   void* object = nullptr;
 };
 
-/// Waits until the word is not `expected`, somebody wakes it, or the deadline passes. From threads and fibers; a fiber does not
-/// block its worker. `record`: what reports and the search for deadlocks say (weft/detail/context.hpp); set its `outside`.
+/// Waits until the word is not `expected`, somebody wakes it, or the deadline passes. From threads and fibers; a
+/// fiber does not block its worker. `record`: what reports and the search for deadlocks say
+/// (weft/detail/context.hpp); set its `outside`.
 ///
-/// weft::detail::kFired: look again, perhaps for nothing. kTimedOut. kInterrupted: let go of everything, then throw_interruption(). A
-/// wake-up that comes together with one of the latter is passed on to the next waiter.
+/// weft::detail::kFired: look again, perhaps for nothing. kTimedOut. kInterrupted: let go of everything, then
+/// throw_interruption(). A wake-up that comes together with one of the latter is passed on to the next waiter.
 /// Ordering: seq_cst looks at the word; what precedes a change of it is visible to whoever then reads it with acquire.
-/// Cost: a list under a process-wide mutex, and for a thread one system call (futex_waitv); a fiber costs a thread of weft's own another
-/// one. The first wait in a while starts or wakes the thread that looks.
+/// Cost: a list under a process-wide mutex, and for a thread one system call (futex_waitv); a fiber costs a thread of
+/// weft's own another one. The first wait in a while starts or wakes the thread that looks.
 [[nodiscard]] weft::detail::Outcome shared_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
                                                 const weft::detail::Wait& record, Deadline deadline,
                                                 weft::detail::Interruptible interruptible, Look look = {}) noexcept;
@@ -45,8 +47,8 @@ struct Look {
 int shared_wake(const std::atomic<std::uint32_t>& word, int count) noexcept;
 inline constexpr int kWakeAll = 0x7FFFFFFF;
 
-/// For a Look: whether a process has ended, from a table of pidfds; its end ends the wait of all looks, so that they are asked at
-/// once. Cheap, but for the first time.
+/// For a Look: whether a process has ended, from a table of pidfds; its end ends the wait of all looks, so that they
+/// are asked at once. Cheap, but for the first time.
 [[nodiscard]] bool watched_process_is_gone(ProcessStamp stamp) noexcept;
 
 }  // namespace weft::process::detail

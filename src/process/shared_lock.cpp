@@ -81,8 +81,8 @@ bool SharedLockWord::try_lock_slowly() noexcept {
   return take(0, 0);
 }
 
-// The owner is gone: his lock is free, and marked. Whoever comes too late finds another word. Release: passes on what the dead one
-// wrote, as far as it was seen.
+// The owner is gone: his lock is free, and marked. Whoever comes too late finds another word. Release: passes on what
+// the dead one wrote, as far as it was seen.
 void SharedLockWord::bury(std::uint64_t seen) noexcept {
   if (state_.compare_exchange_strong(seen, (seen & ~kStampMask) | kOwnerDied, std::memory_order_acq_rel,
                                      std::memory_order_relaxed)) {
@@ -142,8 +142,8 @@ bool SharedLockWord::unlock_slowly() noexcept {
     if ((seen & kStampMask) == 0) return false;
   } while (!state_.compare_exchange_weak(seen, seen & ~kStampMask, std::memory_order_release, std::memory_order_relaxed));
   if (!(seen & kContended)) return true;
-  // Nobody slept: those who were about to will find the word changed, and those who come later set the bit again. If another one
-  // has taken it since, the bit is his affair.
+  // Nobody slept: those who were about to will find the word changed, and those who come later set the bit again. If
+  // another one has taken it since, the bit is his affair.
   std::uint64_t free = seen & ~kStampMask;
   if (shared_wake(futex(), 1) == 0) {
     state_.compare_exchange_strong(free, free & ~(kContended | kStarving), std::memory_order_relaxed);

@@ -11,24 +11,27 @@
 
 namespace weft::process::detail {
 
-/// Mutual exclusion among the contexts of all processes that map it: what every object that processes share stands on. Zeroed
-/// memory is a free one. It survives the end of its owner at any instruction: the next one takes it, and is told.
+/// Mutual exclusion among the contexts of all processes that map it: what every object that processes share stands
+/// on. Zeroed memory is a free one. It survives the end of its owner at any instruction: the next one takes it, and
+/// is told.
 ///
 /// The word of state: bits 3-63 the owner's ProcessStamp, 0: free;
-///   bit 0 contended: somebody may sleep, so that an unlock wakes one. Set by whoever goes to sleep, and by one who has slept as he takes
-///     it, on behalf of those who may sleep behind him; cleared by an unlock that found nobody.
-///   bit 1 starving: somebody who was woken has been passed over for a millisecond. Those who come now stand back for one.
+///   bit 0 contended: somebody may sleep, so that an unlock wakes one. Set by whoever goes to sleep, and by one who
+///     has slept as he takes it, on behalf of those who may sleep behind him; cleared by an unlock that found nobody.
+///   bit 1 starving: somebody who was woken has been passed over for a millisecond. Those who come now stand back for
+///     one.
 ///   bit 2 an owner died. Stays until recovered().
 ///
 /// A kill at each place:
-///   between taking it and anything else   the owner in the word is gone: a waiter's process notices (below), clears the owner,
-///                                         sets bit 2 and wakes all
-///   between letting go and waking         the word is free, sleepers expect an owner: their processes notice the difference
+///   between taking it and anything else   the owner in the word is gone: a waiter's process notices (below), clears
+///                                         the owner, sets bit 2 and wakes all
+///   between letting go and waking         the word is free, sleepers expect an owner: their processes notice
+///                                         the difference
 ///   woken, before taking it               the same
 ///   asleep                                the contended bit is left over: one unlock makes a system call for nothing
-/// Noticed: shared_wait() compares each sleeper's word with what it expects, and looks whether the owner lives, at intervals, and when a
-/// process ends that it has seen as an owner. So nobody sleeps for ever on a free lock, nor behind a dead owner, whatever was
-/// lost; and nobody's step is needed to get there but one's own process's.
+/// Noticed: shared_wait() compares each sleeper's word with what it expects, and looks whether the owner lives, at
+/// intervals, and when a process ends that it has seen as an owner. So nobody sleeps for ever on a free lock, nor
+/// behind a dead owner, whatever was lost; and nobody's step is needed to get there but one's own process's.
 class SharedLockWord {
  public:
   /// How a wait for it appears in reports.
@@ -95,8 +98,9 @@ class SharedLockWord {
   [[nodiscard]] const std::atomic<std::uint32_t>& futex() const noexcept;
 
   std::atomic<std::uint64_t> state_{0};
-  // Which context of the owner it is: bits 42-63 the pid, below the context's id. Its own while it holds the lock; 0 when not known. The pid
-  // keeps a dead process's mark from passing for one of ours, before the next owner has made his.
+  // Which context of the owner it is: bits 42-63 the pid, below the context's id. Its own while it holds the lock; 0
+  // when not known. The pid keeps a dead process's mark from passing for one of ours, before the next owner has made
+  // his.
   std::atomic<std::uint64_t> holder_{0};
 };
 
@@ -110,7 +114,8 @@ class SharedGuard {
     if (held_) (void)lock_.unlock();
   }
 
-  /// Whether there is something to be repaired. Then repair, and recovered(): in this order, so that a kill in between leaves it to the next.
+  /// Whether there is something to be repaired. Then repair, and recovered(): in this order, so that a kill in
+  /// between leaves it to the next.
   [[nodiscard]] bool owner_died() const noexcept { return lock_.owner_died(); }
   void recovered() noexcept { lock_.recovered(); }
 

@@ -10,10 +10,11 @@
 
 namespace weft::process::detail {
 
-/// The memory of one small object that processes share, as one of them has it mapped: an anonymous file, which lives as long as
-/// any process has it open. A child of fork() inherits it; others are sent its descriptor.
+/// The memory of one small object that processes share, as one of them has it mapped: an anonymous file, which lives
+/// as long as any process has it open. A child of fork() inherits it; others are sent its descriptor.
 ///
-/// Errors: OSError when there is no memory or no descriptor to be had; receive(): ProtocolError for what is no such object.
+/// Errors: OSError when there is no memory or no descriptor to be had; receive(): ProtocolError for what is no such
+/// object.
 class SharedObject {
  public:
   enum class Kind : std::uint32_t { Lock = 1, RLock, Semaphore, Condition, Event, Barrier };

@@ -21,18 +21,21 @@ struct ConditionState;
 
 /// Waiting, in several processes, for a change of what a process::Lock or process::RLock protects.
 ///
-/// Semantics:     after Python multiprocessing.Condition and std::condition_variable; the lock is passed to each wait, as a
-///                std::unique_lock. A handle, as process::Lock is. An RLock is given back wholly, however often the caller has taken it.
-///                A notification goes to those who wait at that moment, to which of them is not said. The forms without a predicate
-///                return only for a notification, a deadline or a kill, and, after a process has been killed in the middle of a wait or a
-///                notification, perhaps for nothing: look again, or use a predicate.
-/// Death:         a process killed while it waits takes no notification with it that comes later; one killed in the middle of a notification
-///                has notified everybody, or nobody. Whether the lock's owner died, the lock tells: ask it after each wait.
+/// Semantics:     after Python multiprocessing.Condition and std::condition_variable; the lock is passed to each
+///                wait, as a std::unique_lock. A handle, as process::Lock is. An RLock is given back wholly, however
+///                often the caller has taken it. A notification goes to those who wait at that moment, to which of
+///                them is not said. The forms without a predicate return only for a notification, a deadline or a
+///                kill, and, after a process has been killed in the middle of a wait or a notification, perhaps for
+///                nothing: look again, or use a predicate.
+/// Death:         a process killed while it waits takes no notification with it that comes later; one killed in the
+///                middle of a notification has notified everybody, or nobody. Whether the lock's owner died, the lock
+///                tells: ask it after each wait.
 /// Thread-safety: every method, from any thread or fiber of any process.
-/// Blocking:      parks the fiber, or the thread when called outside one. Throws Cancelled when this fiber is killed; the lock is then
-///                held again, as after every return. Taking it again is no cancellation point.
+/// Blocking:      parks the fiber, or the thread when called outside one. Throws Cancelled when this fiber is killed;
+///                the lock is then held again, as after every return. Taking it again is no cancellation point.
 /// Errors:        InvalidStateError when the caller does not hold the lock.
-/// Cost:          a notification that meets nobody is one load; a page of shared memory, a mapping and a descriptor in each process.
+/// Cost:          a notification that meets nobody is one load; a page of shared memory, a mapping and a descriptor
+///                in each process.
 class Condition {
  public:
   /// Throws: OSError when there is no memory or no descriptor to be had.

@@ -17,13 +17,14 @@ struct EventState;
 
 /// A flag that processes wait for: unset at first, set() lets everybody through until clear().
 ///
-/// Semantics:     after Python multiprocessing.Event. A handle, as process::Lock is. Who waits when it is set is let through, even if it
-///                is cleared before he could look.
+/// Semantics:     after Python multiprocessing.Event. A handle, as process::Lock is. Who waits when it is set is let
+///                through, even if it is cleared before he could look.
 /// Death:         a process killed in the middle of set() has set it, and everybody hears of it, or has not.
 /// Thread-safety: every method, from any thread or fiber of any process.
 /// Blocking:      parks the fiber, or the thread when called outside one. Throws Cancelled when this fiber is killed.
 /// Ordering:      what precedes set() is visible after the wait it ends.
-/// Cost:          set() and wait() on a set event, one atomic operation; a page of shared memory, a mapping and a descriptor in each process.
+/// Cost:          set() and wait() on a set event, one atomic operation; a page of shared memory, a mapping and a
+///                descriptor in each process.
 class Event {
  public:
   /// Throws: OSError when there is no memory or no descriptor to be had.

@@ -18,24 +18,30 @@ class SharedObject;
 
 /// Mutual exclusion among processes, and the threads and fibers of each.
 ///
-/// Semantics:     after Python multiprocessing.Lock, with the names of std::mutex, so that std::scoped_lock and std::unique_lock
-///                work. An object of this type is a handle: copies, the children of fork() and whoever is sent one share one lock,
-///                which lives as long as any process has a handle. Not recursive. As in Python, whoever has a handle may unlock
-///                it, also in another process than the one that took it.
-/// Death:         a process that ends while it holds the lock, killed or not, is no hang: the next one acquires it, and owner_died() tells
-///                him that what the lock protects may be half changed. That stays so, for later owners too, until one of them has said
-///                recovered(). Noticed as soon as the process has ended if somebody has waited for it for some 20 ms, else in
-///                at most 0.1 s. The end of the thread that holds it, in a process that goes on, is not.
+/// Semantics:     after Python multiprocessing.Lock, with the names of std::mutex, so that std::scoped_lock and
+///                std::unique_lock work. An object of this type is a handle: copies, the children of fork() and
+///                whoever is sent one share one lock, which lives as long as any process has a handle. Not recursive.
+///                As in Python, whoever has a handle may unlock it, also in another process than the one that took it.
+/// Death:         a process that ends while it holds the lock, killed or not, is no hang: the next one acquires it,
+///                and owner_died() tells him that what the lock protects may be half changed. That stays so, for
+///                later owners too, until one of them has said recovered(). Noticed as soon as the process has ended
+///                if somebody has waited for it for some 20 ms, else in at most 0.1 s. The end of the thread that
+///                holds it, in a process that goes on, is not.
 ///                    std::scoped_lock guard{gate};
 ///                    if (gate.owner_died()) { rebuild(); gate.recovered(); }
-/// Thread-safety: every method, from any thread or fiber of any process. Processes must be of one pid namespace and one time namespace.
-/// Blocking:      parks the fiber, or the thread when called outside one. lock() is no cancellation point; the timed forms are.
-/// Deadlocks:     a holder of this process is known to the search for them (weft/sync/deadlock.hpp), and lock() throws DeadlockError when
-///                part of one, even though another process could still unlock it: for a lock that is taken here and released
-///                elsewhere, as a signal, use a Semaphore or an Event. Holders in other processes are not looked into.
+/// Thread-safety: every method, from any thread or fiber of any process; a handle is destroyed when nobody of this
+///                process waits with it. Processes must be of one pid namespace and one time namespace.
+/// Blocking:      parks the fiber, or the thread when called outside one. lock() is no cancellation point; the timed
+///                forms are.
+/// Deadlocks:     a holder of this process is known to the search for them (weft/sync/deadlock.hpp), and lock()
+///                throws DeadlockError when part of one, even though another process could still unlock it: for a
+///                lock that is taken here and released elsewhere, as a signal, use a Semaphore or an Event. Holders
+///                in other processes are not looked into.
 /// Ordering:      what precedes unlock() is visible after the lock() that follows it.
-/// Fairness:      whoever comes first takes a free lock; while a waiter has been passed over for a millisecond, those who come later stand back.
-/// Cost:          uncontended, two atomic operations; a page of shared memory, a mapping and a descriptor in each process.
+/// Fairness:      whoever comes first takes a free lock; while a waiter has been passed over for a millisecond, those
+///                who come later stand back.
+/// Cost:          uncontended, two atomic operations; a page of shared memory, a mapping and a descriptor in each
+///                process.
 class Lock {
  public:
   /// Throws: OSError when there is no memory or no descriptor to be had.

@@ -16,11 +16,11 @@ class SharedObject;
 struct RLockState;
 }  // namespace detail
 
-/// A process::Lock that its holder, a thread or fiber of one process, may take again, through nested calls: free when it was released
-/// as often as it was taken.
+/// A process::Lock that its holder, a thread or fiber of one process, may take again, through nested calls: free when
+/// it was released as often as it was taken.
 ///
-/// Semantics:     after Python multiprocessing.RLock and std::recursive_timed_mutex. Only its holder may unlock it. A child of fork()
-///                does not hold what its parent holds.
+/// Semantics:     after Python multiprocessing.RLock and std::recursive_timed_mutex. Only its holder may unlock it. A
+///                child of fork() does not hold what its parent holds.
 /// Death, thread-safety, blocking, deadlocks, ordering, fairness: those of process::Lock.
 /// Cost:          that of process::Lock; taking it again and giving it back, no atomic read-modify-write.
 class RLock {

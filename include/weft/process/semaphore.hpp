@@ -18,18 +18,22 @@ struct SemaphoreState;
 
 /// Counts permits among processes: acquire() takes one, waiting while none is left; release() gives some back.
 ///
-/// Semantics:     after Python multiprocessing.Semaphore. A handle, as process::Lock is. lock() and unlock() are acquire() and release(1),
-///                for std::lock_guard. A permit that is free goes to whoever comes first.
-/// Death:         a process that is killed while it waits, or in the middle of a call, takes nothing with it but what it had acquired. Who holds
-///                permits is not known, anybody may release one: those of a process that dies are lost.
+/// Semantics:     after Python multiprocessing.Semaphore. A handle, as process::Lock is. lock() and unlock() are
+///                acquire() and release(1), for std::lock_guard. A permit that is free goes to whoever comes first.
+/// Death:         a process that is killed while it waits, or in the middle of a call, takes nothing with it but what
+///                it had acquired. Who holds permits is not known, anybody may release one: those of a process that
+///                dies are lost.
 /// Thread-safety: every method, from any thread or fiber of any process.
-/// Blocking:      parks the fiber, or the thread when called outside one. Throws Cancelled when this fiber is killed; no permit is lost.
+/// Blocking:      parks the fiber, or the thread when called outside one. Throws Cancelled when this fiber is killed;
+///                no permit is lost.
 /// Ordering:      what precedes release() is visible after the acquire() it satisfies.
-/// Cost:          uncontended calls are one atomic operation; a page of shared memory, a mapping and a descriptor in each process.
+/// Cost:          uncontended calls are one atomic operation; a page of shared memory, a mapping and a descriptor in
+///                each process.
 class Semaphore {
  public:
   /// `name` appears in reports of every process; its first 47 bytes are kept.
-  /// Throws: InvalidStateError for a count above max_value(); OSError when there is no memory or no descriptor to be had.
+  /// Throws: InvalidStateError for a count above max_value(); OSError when there is no memory or no descriptor to be
+  /// had.
   explicit Semaphore(std::uint32_t permits = 1, const char* name = nullptr,
                      std::source_location site = std::source_location::current());
   Semaphore(const Semaphore&) = default;
