@@ -64,8 +64,12 @@ void Outgoing::grow(std::size_t size) {
   capacity_ = capacity;
 }
 
-Incoming::Incoming(const detail::LargeBlock& block, std::vector<OwnedFd> descriptors) noexcept
-    : rest_{block.bytes()}, block_{&block}, descriptors_{std::move(descriptors)} {}
+Incoming::Incoming(std::span<const std::byte> bytes, const detail::LargeBlock& block, std::vector<OwnedFd> descriptors) noexcept
+    : rest_{bytes}, block_{&block}, descriptors_{std::move(descriptors)} {}
+
+Incoming Incoming::from_block(const detail::LargeBlock& block, std::vector<OwnedFd> descriptors) noexcept {
+  return Incoming{block.bytes(), block, std::move(descriptors)};
+}
 
 void Incoming::read_block(void* to, std::span<const std::byte> bytes) const {
   block_->read(static_cast<std::size_t>(bytes.data() - block_->bytes().data()), to, bytes.size());

@@ -191,7 +191,7 @@ TEST(LargeBlock, IsWhereALargeValueIsPutAtOnceAndReadFrom) {
     EXPECT_EQ(block.size(), size);
     EXPECT_TRUE(out.bytes().empty());
     const LargeBlock there = received(block, block.lend());
-    process::Incoming in{there};
+    process::Incoming in = process::Incoming::from_block(there);
     EXPECT_EQ(in.receive<Value>(), value);
     EXPECT_EQ(in.remaining(), 0U);
   }

@@ -109,7 +109,7 @@ class Incoming {
   explicit Incoming(std::span<const std::byte> bytes, std::vector<OwnedFd> descriptors = {}) noexcept
       : rest_{bytes}, descriptors_{std::move(descriptors)} {}
   /// What a block brought, which the caller keeps as long as this lives.
-  explicit Incoming(const detail::LargeBlock& block, std::vector<OwnedFd> descriptors = {}) noexcept;
+  [[nodiscard]] static Incoming from_block(const detail::LargeBlock& block, std::vector<OwnedFd> descriptors = {}) noexcept;
   Incoming(const Incoming&) = delete;
   Incoming& operator=(const Incoming&) = delete;
 
@@ -140,6 +140,8 @@ class Incoming {
   }
 
  private:
+  Incoming(std::span<const std::byte> bytes, const detail::LargeBlock& block, std::vector<OwnedFd> descriptors) noexcept;
+
   [[noreturn]] void fail_truncated(std::size_t wanted) const;
   void read_block(void* to, std::span<const std::byte> bytes) const;
 
