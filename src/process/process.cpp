@@ -145,8 +145,8 @@ StartMethod get_start_method() noexcept { return Processes::all().default_method
 void set_start_method(StartMethod method, bool force) { Processes::all().set_default_method(method, force); }
 
 void start_forkserver() {
-  detail::require_main_line("forkserver");
-  detail::ForkServer::instance().start();
+  weft::detail::require_main_line("forkserver");
+  weft::detail::ForkServer::instance().start();
 }
 
 }  // namespace process

@@ -189,7 +189,7 @@ void Processes::unlock_after_fork(bool in_child) noexcept {
 
 }  // namespace detail
 
-std::string process::authkey() { return detail::Processes::all().authkey(); }
-void process::set_authkey(std::string key) { detail::Processes::all().set_authkey(std::move(key)); }
+std::string process::authkey() { return weft::detail::Processes::all().authkey(); }
+void process::set_authkey(std::string key) { weft::detail::Processes::all().set_authkey(std::move(key)); }
 
 }  // namespace weft

@@ -92,7 +92,7 @@ pid_t start_program_anew(const std::string& what, int fd, const std::string& who
 }  // namespace detail
 
 void process::main(int argc, char** argv) {
-  using namespace detail;
+  using namespace weft::detail;
   const std::string_view first = argc > 1 ? argv[1] : "";
   if (!first.starts_with(kMark)) {
     arguments.store(argv, std::memory_order_release);
