@@ -1,4 +1,4 @@
-#include <weft/process/detail/byte_queue.hpp>
+#include <weft/detail/byte_queue.hpp>
 
 #include <utility>
 

@@ -1,4 +1,4 @@
-#include <weft/process/detail/queue_handle.hpp>
+#include <weft/detail/queue_handle.hpp>
 
 #include <stdexcept>
 #include <string>

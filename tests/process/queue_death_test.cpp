@@ -8,7 +8,7 @@
 #include <vector>
 
 #include <weft/base/error.hpp>
-#include <weft/process/detail/byte_queue.hpp>
+#include <weft/detail/byte_queue.hpp>
 #include <weft/process/joinable_queue.hpp>
 #include <weft/process/queue.hpp>
 

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <source_location>
 
-#include <weft/process/detail/queue_handle.hpp>
+#include <weft/detail/queue_handle.hpp>
 
 namespace weft::process {
 

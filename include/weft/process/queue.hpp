@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <source_location>
 
-#include <weft/process/detail/queue_handle.hpp>
+#include <weft/detail/queue_handle.hpp>
 
 namespace weft::process {
 

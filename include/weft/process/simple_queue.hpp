@@ -2,7 +2,7 @@
 
 #include <source_location>
 
-#include <weft/process/detail/queue_handle.hpp>
+#include <weft/detail/queue_handle.hpp>
 
 namespace weft::process {
 

@@ -13,7 +13,7 @@
 #include <weft/base/deadline.hpp>
 #include <weft/base/label.hpp>
 #include <weft/detail/queue_core.hpp>
-#include <weft/process/detail/byte_queue.hpp>
+#include <weft/detail/byte_queue.hpp>
 #include <weft/process/sendable.hpp>
 
 namespace weft::process::detail {
