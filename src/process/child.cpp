@@ -27,6 +27,7 @@
 #include "process/parcel_socket.hpp"
 #include "process/process_state.hpp"
 #include "process/processes.hpp"
+#include "process/segment.hpp"
 #include "thread/threads.hpp"
 
 namespace weft::detail {
@@ -44,6 +45,7 @@ namespace {
   std::cerr.flush();
   std::clog.flush();
   std::fflush(nullptr);
+  process::detail::unlink_own_names();
   ::_exit(code);
 }
 

@@ -17,9 +17,9 @@ namespace weft::process::detail {
 ///              Keep the block as long as it may have to be sent once more, then let go of it.
 ///   receiver:  block = LargeBlock::receive(fd, size); block.bytes() or block.read(...); let go of it
 ///
-/// Whether a block may be used again is a count in its own first page: lend() adds one, the receiver's end takes one off. A receiver that is
-/// killed leaves its one there, so that the block is never used again, and goes when it is the oldest of too many; a sender that is
-/// killed leaves the receiver its mapping. At most kMostBlocks and kMostBytes are kept on either side, until trim().
+/// Whether a block may be used again is a count in its own first page: lend() adds one, the receiver's end takes one off. A receiver
+/// that is killed leaves its one there, so that the block is never used again, and goes when it is the oldest of too many; a sender
+/// that is killed leaves the receiver its mapping. At most kMostBlocks and kMostBytes are kept on either side, until trim().
 ///
 /// Thread-safety: none of its own; different blocks, from anywhere. A child of fork() starts with none to use again.
 /// Blocking:      never waits for anybody.

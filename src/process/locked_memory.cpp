@@ -37,8 +37,8 @@ LockedMemory::LockedMemory(Incoming& in, std::size_t element_size) : element_siz
   Sent sent;
   in.read(&sent, sizeof sent);
   if (sent.element_size != element_size)
-    throw ProtocolError{"receiving a Value or Array with elements of " + std::to_string(element_size) + " bytes: it was sent with elements of " +
-                        std::to_string(sent.element_size)};
+    throw ProtocolError{"receiving a Value or Array with elements of " + std::to_string(element_size) +
+                        " bytes: it was sent with elements of " + std::to_string(sent.element_size)};
   memory_ = Transfer<SharedMemory>::receive(in);
   if (sent.count > memory_.size() / element_size)
     throw ProtocolError{"receiving a Value or Array of " + std::to_string(sent.count) + " elements: its memory has " +
@@ -48,7 +48,8 @@ LockedMemory::LockedMemory(Incoming& in, std::size_t element_size) : element_siz
 }
 
 void LockedMemory::fail_without_lock() {
-  throw InvalidStateError{"a Value or Array that was made with no_lock has none: make it without no_lock, or use a process::Lock beside it"};
+  throw InvalidStateError{
+      "locking a Value or Array that was made with no_lock: make it without, or use a process::Lock beside it"};
 }
 
 void LockedMemory::send(Outgoing& out, const LockedMemory& memory) {

@@ -198,8 +198,8 @@ ShareableItem ShareableList::get(std::ptrdiff_t index) const {
   std::size_t length = 0;
   const auto [end, error] = std::from_chars(format.data(), format.data() + format.size(), length);
   if (error != std::errc{} || std::string_view{end} != "s" || length > stored.size() || (code != Code::Text && code != Code::Bytes))
-    fail_damaged(memory_, "item " + std::to_string(at) + " has format \"" + format + "\" and code " + std::to_string(static_cast<int>(code)) +
-                              ", which do not go together; was it read while somebody wrote it?");
+    fail_damaged(memory_, "item " + std::to_string(at) + " has format \"" + format + "\" and code " +
+                              std::to_string(static_cast<int>(code)) + ", which do not go together; was it read as it was written?");
   // As Python does: NULs at the end may be padding, and are never the value's.
   while (length > 0 && stored[length - 1] == std::byte{0}) --length;
   const auto value = stored.first(length);

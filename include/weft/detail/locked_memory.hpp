@@ -23,7 +23,8 @@ namespace detail {
 /// What Value and Array have in common: anonymous memory, and the lock that goes with it.
 class LockedMemory {
  public:
-  /// Those of the RLock, so that std::scoped_lock and std::unique_lock hold it for several steps. Throws InvalidStateError: made with no_lock.
+  /// Those of the RLock, so that std::scoped_lock and std::unique_lock hold it for several steps.
+  /// Throws InvalidStateError: made with no_lock.
   void lock() { get_lock().lock(); }
   [[nodiscard]] bool try_lock() { return get_lock().try_lock(); }
   template <class Rep, class Period>

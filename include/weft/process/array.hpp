@@ -36,9 +36,9 @@ namespace detail {
 /// It goes to other processes by its descriptor, whatever its size is: the elements are neither copied nor sent. An Array is a handle:
 /// copies, the children of fork() and whoever is sent one share the elements.
 ///
-/// Semantics:     after Python multiprocessing.Array: made of a length (zeros) or of values, in round or curly brackets as std::vector; its lock
-///                is an RLock, `no_lock` is lock=False, and a lock of one's own may be given. Differs: elements are reached as those
-///                of a std::span, without taking the lock. Where others write at the same time, hold it:
+/// Semantics:     after Python multiprocessing.Array: made of a length (zeros) or of values, in round or curly brackets as
+///                std::vector; its lock is an RLock, `no_lock` is lock=False, and a lock of one's own may be given. Differs: elements
+///                are reached as those of a std::span, without taking the lock. Where others write at the same time, hold it:
 ///                    { std::scoped_lock guard{scores}; scores[i] += 1; }
 ///                T is any trivially copyable type without pointers; Python's type codes are ctype<'i'> and so on.
 /// Death:         a process that ends while it holds the lock: the next one acquires it, and get_lock().owner_died() says so.
@@ -66,7 +66,8 @@ class Array : public detail::LockedMemory {
   /// Of the values of a range: a vector, a string, a view.
   template <std::ranges::sized_range Range>
     requires(!std::derived_from<Range, detail::LockedMemory>)
-  explicit Array(const Range& values, std::source_location site = std::source_location::current()) : Array(std::ranges::size(values), site) {
+  explicit Array(const Range& values, std::source_location site = std::source_location::current())
+      : Array(std::ranges::size(values), site) {
     std::ranges::copy(values, data());
   }
   template <std::ranges::sized_range Range>
@@ -94,7 +95,8 @@ class Array : public detail::LockedMemory {
   [[nodiscard]] std::span<T> span() const noexcept { return {data(), count()}; }
   /// The elements from `first` up to `last`, as array[first:last] in Python: negative ones count from the end, those that are not there
   /// are left out. The elements themselves, not a copy.
-  [[nodiscard]] std::span<T> slice(std::ptrdiff_t first, std::ptrdiff_t last = std::numeric_limits<std::ptrdiff_t>::max()) const noexcept {
+  [[nodiscard]] std::span<T> slice(std::ptrdiff_t first,
+                                   std::ptrdiff_t last = std::numeric_limits<std::ptrdiff_t>::max()) const noexcept {
     const std::size_t from = detail::slice_end(count(), first);
     return span().subspan(from, std::max(detail::slice_end(count(), last), from) - from);
   }

@@ -65,14 +65,14 @@ class ShareableItem {
 /// A list of values in shared memory, whose length is fixed, and for each item the room that it had at first: Python's ShareableList, byte
 /// for byte, so that Python programs (3.9 and later) and weft's use the same list.
 ///
-/// Semantics:     after Python's ShareableList: indices count from the end when they are negative; a string is given its UTF-8 length,
-///                rounded up to a multiple of 8 that is larger, and loses NULs at its end; an item may be overwritten by any type, a string by
-///                one that fits the room of the item. Differs: anonymous by default; the room for text is counted in bytes and not in
-///                characters, so that text is never cut.
+/// Semantics:     after Python's ShareableList: indices count from the end when they are negative; a string is given its UTF-8
+///                length, rounded up to a multiple of 8 that is larger, and loses NULs at its end; an item may be overwritten by any
+///                type, and by text that fits its room. Differs: anonymous by default; the room for text is counted in bytes and
+///                not in characters, so that text is never cut.
 /// Thread-safety: there is no lock in it, as in Python: who reads while another writes may see half of it. Use a process::Lock.
 /// Blocking:      never waits for anybody.
-/// Errors:        std::out_of_range: no such index; std::invalid_argument: text that is too long for its room, or for any (10,000,000 bytes), is
-///                not UTF-8, or is not in the list; ProtocolError: the memory holds no such list, as Python 3.8 made them or none;
+/// Errors:        std::out_of_range: no such index; std::invalid_argument: text that is too long for its room, or for any
+///                (10,000,000 bytes), is not UTF-8, or is not in the list; ProtocolError: the memory holds no such list, as Python 3.8 made them or none;
 ///                OSError as SharedMemory.
 class ShareableList {
  public:
