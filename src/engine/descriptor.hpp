@@ -25,8 +25,8 @@ class Descriptor {
   /// passed descriptor, messages end where they end: there only EAGAIN says so.
   enum class Nature : std::uint8_t { TcpStream, OtherStream, Message };
 
-  /// O_NONBLOCK belongs to the open file, which other processes may share: whoever adopts it AsItIs never waits in a system call
-  /// in some other way (MSG_DONTWAIT).
+  /// O_NONBLOCK belongs to the open file, which other processes may share: whoever adopts it AsItIs never waits in a
+  /// system call in some other way (MSG_DONTWAIT).
   enum class Mode : bool { NonBlocking, AsItIs };
 
   /// Takes the descriptor over. Throws OSError; `fd` then still belongs to the caller.

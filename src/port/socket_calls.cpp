@@ -91,9 +91,9 @@ WEFT_NOINLINE ssize_t sys_recvmsg(int fd, msghdr* message, int flags) noexcept {
   return without_interrupts([=] { return ::recvmsg(fd, message, flags | MSG_CMSG_CLOEXEC); });
 }
 
-// Neither sendfile(2) nor write(2) knows MSG_NOSIGNAL. The signal goes to the calling thread, so it is blocked there during the
-// call and taken away afterwards, unless one was pending before: then it is not ours. A call that transferred a part may have
-// met the broken pipe with the next piece, hence the look after every incomplete call.
+// Neither sendfile(2) nor write(2) knows MSG_NOSIGNAL. The signal goes to the calling thread, so it is blocked there
+// during the call and taken away afterwards, unless one was pending before: then it is not ours. A call that
+// transferred a part may have met the broken pipe with the next piece, hence the look after every incomplete call.
 namespace {
 
 template <class Call>

@@ -1,8 +1,9 @@
 // The socket system calls, each returning its result or -errno.
 //
 // Nothing above port/ reads errno: its address is thread-local and compilers cache it, while a fiber may continue on
-// another thread after any wait. These functions are never inlined, so that the address is computed anew in each.
-// EINTR is handled here. Descriptors are created close-on-exec and, unless told otherwise, non-blocking; SIGPIPE is never raised.
+// another thread after any wait. These functions are never inlined, so that the address is computed anew in each. EINTR
+// is handled here. Descriptors are created close-on-exec and, unless told otherwise, non-blocking; SIGPIPE is never
+// raised.
 #pragma once
 
 #include <poll.h>
@@ -45,7 +46,8 @@ void sys_close(int fd) noexcept;
 [[nodiscard]] int sys_getpeername(int fd, sockaddr* address, socklen_t* size) noexcept;
 [[nodiscard]] int sys_set_close_on_exec(int fd) noexcept;
 
-// Waits at most `timeout_ns` (negative: for ever) for one of the events. EINTR is reported: the caller recomputes its time.
+// Waits at most `timeout_ns` (negative: for ever) for one of the events. EINTR is reported: the caller recomputes its
+// time.
 [[nodiscard]] int sys_ppoll(pollfd* fds, std::size_t count, std::int64_t timeout_ns) noexcept;
 
 }  // namespace weft::port

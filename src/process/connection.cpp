@@ -15,7 +15,9 @@ weft::detail::Descriptor* ConnectionWay::find() const noexcept {
   return connection_.link_ ? connection_.link_->descriptor() : nullptr;
 }
 
-std::string ConnectionWay::object() const { return connection_.name(); }
+std::string ConnectionWay::object() const {
+  return connection_.name();
+}
 
 }  // namespace detail
 
@@ -53,7 +55,8 @@ void Connection::send_parcel(const Outgoing& out, Deadline deadline) {
 Connection::Parcel Connection::recv_parcel(Deadline deadline, std::uint64_t most_bytes) {
   detail::Link::Message message = link("receive from").receive(deadline, most_bytes);
   if (message.lost_descriptors) {
-    throw OSError{EMFILE, "receive from", name() + ": the descriptors in the value (raise the limit, ulimit -n, or close some)"};
+    throw OSError{EMFILE, "receive from",
+                  name() + ": the descriptors in the value (raise the limit, ulimit -n, or close some)"};
   }
   return {std::move(message.bytes), std::move(message.descriptors)};
 }
@@ -63,28 +66,43 @@ void Connection::fail_left_over(std::size_t bytes) const {
                       " bytes are left over behind the value; was it sent as another type?"};
 }
 
-void Connection::send_descriptor(int fd, Deadline deadline) { link("send a descriptor to").send_descriptor(fd, deadline); }
+void Connection::send_descriptor(int fd, Deadline deadline) {
+  link("send a descriptor to").send_descriptor(fd, deadline);
+}
 
 OwnedFd Connection::recv_descriptor(Deadline deadline) {
   return link("receive a descriptor from").receive_descriptor(deadline);
 }
 
-bool Connection::poll(Deadline deadline) { return link("poll").poll(deadline); }
+bool Connection::poll(Deadline deadline) {
+  return link("poll").poll(deadline);
+}
 
 void Connection::close() noexcept {
   if (link_) link_->close();
 }
 
-bool Connection::closed() const noexcept { return fileno() < 0; }
-int Connection::fileno() const noexcept { return link_ ? link_->fd() : -1; }
-bool Connection::readable() const noexcept { return link_ && link_->readable(); }
-bool Connection::writable() const noexcept { return link_ && link_->writable(); }
-std::string Connection::name() const { return link_ ? link_->name() : "a connection that holds nothing"; }
+bool Connection::closed() const noexcept {
+  return fileno() < 0;
+}
+int Connection::fileno() const noexcept {
+  return link_ ? link_->fd() : -1;
+}
+bool Connection::readable() const noexcept {
+  return link_ && link_->readable();
+}
+bool Connection::writable() const noexcept {
+  return link_ && link_->writable();
+}
+std::string Connection::name() const {
+  return link_ ? link_->name() : "a connection that holds nothing";
+}
 
 void Transfer<Connection>::send(Outgoing& out, const Connection& connection) {
   detail::Link& link = connection.link("send the connection");
   if (link.within_message()) {
-    throw InvalidStateError{"send the connection " + link.name() + " to a process: a message has been received in part"};
+    throw InvalidStateError{"send the connection " + link.name() +
+                            " to a process: a message has been received in part"};
   }
   const int fd = link.fd();
   if (fd < 0) throw OSError{EBADF, "send the connection", "which has been closed"};

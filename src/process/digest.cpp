@@ -13,22 +13,29 @@ struct Properties {
   std::size_t block;
 };
 
-constexpr std::array<Properties, 5> kProperties{{
-    {"md5", 16, 64}, {"sha256", 32, 64}, {"sha384", 48, 128}, {"sha3_256", 32, 136}, {"sha3_384", 48, 104}}};
+constexpr std::array<Properties, 5> kProperties{
+    {{"md5", 16, 64}, {"sha256", 32, 64}, {"sha384", 48, 128}, {"sha3_256", 32, 136}, {"sha3_384", 48, 104}}};
 
-const Properties& properties(Digest digest) noexcept { return kProperties[static_cast<std::size_t>(digest)]; }
+const Properties& properties(Digest digest) noexcept {
+  return kProperties[static_cast<std::size_t>(digest)];
+}
 
 std::string masked(std::string_view key, std::size_t block, unsigned char mask) {
   std::string pad(block, static_cast<char>(mask));
-  for (std::size_t i = 0; i < key.size(); ++i) pad[i] = static_cast<char>(static_cast<unsigned char>(key[i]) ^ mask);
+  for (std::size_t i = 0; i < key.size(); ++i)
+    pad[i] = static_cast<char>(static_cast<unsigned char>(key[i]) ^ mask);
   return pad;
 }
 
 }  // namespace
 
-std::string_view name_of(Digest digest) noexcept { return properties(digest).name; }
+std::string_view name_of(Digest digest) noexcept {
+  return properties(digest).name;
+}
 
-std::size_t size_of(Digest digest) noexcept { return properties(digest).size; }
+std::size_t size_of(Digest digest) noexcept {
+  return properties(digest).size;
+}
 
 std::optional<Digest> digest_named(std::string_view name) noexcept {
   for (std::size_t i = 0; i < kProperties.size(); ++i) {
@@ -39,10 +46,14 @@ std::optional<Digest> digest_named(std::string_view name) noexcept {
 
 std::string digest(Digest digest, std::string_view message) {
   switch (digest) {
-    case Digest::Md5: return md5(message);
-    case Digest::Sha256: return sha256(message);
-    case Digest::Sha384: return sha384(message);
-    default: return sha3(message, size_of(digest));
+    case Digest::Md5:
+      return md5(message);
+    case Digest::Sha256:
+      return sha256(message);
+    case Digest::Sha384:
+      return sha384(message);
+    default:
+      return sha3(message, size_of(digest));
   }
 }
 
@@ -61,7 +72,8 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept {
   return different == 0;
 }
 
-std::string padded(std::string_view message, std::size_t block_bytes, std::size_t length_bytes, bool big_endian) {
+std::string padded(std::string_view message, std::size_t block_bytes, std::size_t length_bytes,
+                   bool big_endian) {
   std::string whole{message};
   whole.push_back(static_cast<char>(0x80));
   while (whole.size() % block_bytes != block_bytes - length_bytes) whole.push_back('\0');

@@ -7,8 +7,8 @@
 
 namespace weft::process::detail {
 
-/// The digests that CPython's handshake knows (multiprocessing.connection). Here so that the core links no cryptographic library; they
-/// are made for messages of a few hundred bytes, not for files.
+/// The digests that CPython's handshake knows (multiprocessing.connection). Here so that the core links no
+/// cryptographic library; they are made for messages of a few hundred bytes, not for files.
 enum class Digest : unsigned char { Md5, Sha256, Sha384, Sha3_256, Sha3_384 };
 
 /// As the handshake spells it: "md5", "sha256", "sha384", "sha3_256", "sha3_384".
@@ -32,8 +32,9 @@ enum class Digest : unsigned char { Md5, Sha256, Sha384, Sha3_256, Sha3_384 };
 /// SHA-3 with so many bytes of output.
 [[nodiscard]] std::string sha3(std::string_view message, std::size_t output_bytes);
 
-/// The message as MD5 and SHA-2 take it: then a one bit, zeros up to a whole block, and its length in bits in the last `length_bytes`
-/// of that, little-endian or big-endian.
-[[nodiscard]] std::string padded(std::string_view message, std::size_t block_bytes, std::size_t length_bytes, bool big_endian);
+/// The message as MD5 and SHA-2 take it: then a one bit, zeros up to a whole block, and its length in bits in the last
+/// `length_bytes` of that, little-endian or big-endian.
+[[nodiscard]] std::string padded(std::string_view message, std::size_t block_bytes, std::size_t length_bytes,
+                                 bool big_endian);
 
 }  // namespace weft::process::detail

@@ -1,5 +1,5 @@
-// MD5, RFC 1321. Broken as a digest of files; as the base of an authentication code, which is what old CPython uses it for, still
-// unforgeable in practice, and refused by ListenerOptions::require_sha2.
+// MD5, RFC 1321. Broken as a digest of files; as the base of an authentication code, which is what old CPython uses it
+// for, still unforgeable in practice, and refused by ListenerOptions::require_sha2.
 #include <array>
 #include <bit>
 #include <cmath>
@@ -16,7 +16,8 @@ namespace {
 std::array<std::uint32_t, 64> sines() {
   std::array<std::uint32_t, 64> table;
   for (std::size_t i = 0; i < table.size(); ++i) {
-    table[i] = static_cast<std::uint32_t>(std::floor(std::fabs(std::sin(static_cast<double>(i + 1))) * 4294967296.0));
+    table[i] = static_cast<std::uint32_t>(
+        std::floor(std::fabs(std::sin(static_cast<double>(i + 1))) * 4294967296.0));
   }
   return table;
 }
@@ -38,10 +39,22 @@ void mix(State& state, const char* block) {
     std::uint32_t f;
     std::uint32_t word;
     switch (i / 16) {
-      case 0: f = (b & c) | (~b & d); word = i; break;
-      case 1: f = (d & b) | (~d & c); word = 5 * i + 1; break;
-      case 2: f = b ^ c ^ d; word = 3 * i + 5; break;
-      default: f = c ^ (b | ~d); word = 7 * i; break;
+      case 0:
+        f = (b & c) | (~b & d);
+        word = i;
+        break;
+      case 1:
+        f = (d & b) | (~d & c);
+        word = 5 * i + 1;
+        break;
+      case 2:
+        f = b ^ c ^ d;
+        word = 3 * i + 5;
+        break;
+      default:
+        f = c ^ (b | ~d);
+        word = 7 * i;
+        break;
     }
     f += a + kSines[i] + words[word % 16];
     a = d;

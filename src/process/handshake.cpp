@@ -24,7 +24,8 @@ struct Named {
 
 // Nothing: it is neither of the old form nor of the new one.
 std::optional<Named> parse(std::string_view message) {
-  if (message.size() == kLegacyAnswer || message.size() == kLegacyChallenge) return Named{std::nullopt, message};
+  if (message.size() == kLegacyAnswer || message.size() == kLegacyChallenge)
+    return Named{std::nullopt, message};
   if (!message.starts_with('{')) return std::nullopt;
   const std::size_t end = message.substr(0, kLongestName + 2).find('}');
   if (end == std::string_view::npos) return std::nullopt;
@@ -33,7 +34,9 @@ std::optional<Named> parse(std::string_view message) {
   return Named{digest, message.substr(end + 1)};
 }
 
-std::string prefix_of(Digest digest) { return '{' + std::string{name_of(digest)} + '}'; }
+std::string prefix_of(Digest digest) {
+  return '{' + std::string{name_of(digest)} + '}';
+}
 
 }  // namespace
 
@@ -53,24 +56,34 @@ Handshake::Handshake(Role role, std::string key, bool require_sha2, std::string 
       key_{std::move(key)},
       challenge_{prefix_of(Digest::Sha256) + random},
       awaits_{role == Role::Listener ? Awaits::Answer : Awaits::Challenge} {
-  if (key_.empty()) throw std::invalid_argument{"authentication: an empty key protects nothing; give a key, or none at all"};
+  if (key_.empty())
+    throw std::invalid_argument{"authentication: an empty key protects nothing; give a key, or none at all"};
 }
 
-std::string Handshake::begin() { return role_ == Role::Listener ? challenge() : std::string{}; }
+std::string Handshake::begin() {
+  return role_ == Role::Listener ? challenge() : std::string{};
+}
 
 std::string Handshake::take(std::string_view message) {
   switch (awaits_) {
-    case Awaits::Challenge: return answer(message);
-    case Awaits::Answer: return judge(message);
-    case Awaits::Verdict: return heed(message);
-    default: return fail("the peer goes on after the end of the handshake");
+    case Awaits::Challenge:
+      return answer(message);
+    case Awaits::Answer:
+      return judge(message);
+    case Awaits::Verdict:
+      return heed(message);
+    default:
+      return fail("the peer goes on after the end of the handshake");
   }
 }
 
-std::string Handshake::challenge() { return std::string{kChallenge} + challenge_; }
+std::string Handshake::challenge() {
+  return std::string{kChallenge} + challenge_;
+}
 
 std::string Handshake::answer(std::string_view message) {
-  if (!message.starts_with(kChallenge)) return fail("the peer did not challenge us; does it use a key at all?");
+  if (!message.starts_with(kChallenge))
+    return fail("the peer did not challenge us; does it use a key at all?");
   message.remove_prefix(kChallenge.size());
   if (message.size() < kLegacyChallenge) return fail("the peer's challenge is too short");
   // By its length alone: one of 20 bytes names no digest.
@@ -80,14 +93,16 @@ std::string Handshake::answer(std::string_view message) {
     return fail("the peer asks for HMAC-MD5, which require_sha2 refuses");
   }
   awaits_ = Awaits::Verdict;
-  return named->digest ? prefix_of(*named->digest) + hmac(*named->digest, key_, message) : hmac(Digest::Md5, key_, message);
+  return named->digest ? prefix_of(*named->digest) + hmac(*named->digest, key_, message)
+                       : hmac(Digest::Md5, key_, message);
 }
 
 std::string Handshake::judge(std::string_view message) {
   const auto named = parse(message);
   if (!named) return fail("the peer's answer to our challenge is malformed", kFailure);
   const Digest digest = named->digest.value_or(Digest::Md5);
-  if (require_sha2_ && digest == Digest::Md5) return fail("the peer answered with HMAC-MD5, which require_sha2 refuses", kFailure);
+  if (require_sha2_ && digest == Digest::Md5)
+    return fail("the peer answered with HMAC-MD5, which require_sha2 refuses", kFailure);
   if (!equal_in_constant_time(named->rest, hmac(digest, key_, challenge_))) {
     return fail("the peer's answer to our challenge is wrong: its key is not ours", kFailure);
   }
@@ -97,7 +112,8 @@ std::string Handshake::judge(std::string_view message) {
 
 std::string Handshake::heed(std::string_view message) {
   if (message != kWelcome) {
-    return fail(message == kFailure ? "the peer refused our answer: our key is not its" : "the peer neither welcomed nor refused us");
+    return fail(message == kFailure ? "the peer refused our answer: our key is not its"
+                                    : "the peer neither welcomed nor refused us");
   }
   awaits_ = role_ == Role::Listener ? Awaits::Nothing : Awaits::Answer;
   return role_ == Role::Listener ? std::string{} : challenge();

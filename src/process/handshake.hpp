@@ -9,13 +9,13 @@
 
 namespace weft::process::detail {
 
-/// How two ends of a connection show each other that they know the key, as CPython's multiprocessing.connection does, without any
-/// input or output of its own: whoever drives it sends what it says and tells it what came. First the listener challenges, then the
-/// client.
+/// How two ends of a connection show each other that they know the key, as CPython's multiprocessing.connection does,
+/// without any input or output of its own: whoever drives it sends what it says and tells it what came. First the
+/// listener challenges, then the client.
 ///
-/// Both dialects. Python 3.12 and later name the digest before a challenge and before its answer ("{sha256}..."), and the code covers that
-/// name; earlier ones send 20 bare bytes and answer any challenge with HMAC-MD5. A challenge of ours names SHA-256, which either
-/// answers in its own way.
+/// Both dialects. Python 3.12 and later name the digest before a challenge and before its answer ("{sha256}..."), and
+/// the code covers that name; earlier ones send 20 bare bytes and answer any challenge with HMAC-MD5. A challenge of
+/// ours names SHA-256, which either answers in its own way.
 class Handshake {
  public:
   enum class Role : bool { Listener, Client };

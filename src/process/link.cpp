@@ -36,7 +36,8 @@ constexpr ssize_t kDeadlinePassed = -10'000, kClosedMeanwhile = -10'001;
 
 template <class Unsigned>
 void put_big_endian(unsigned char* to, Unsigned value) {
-  for (std::size_t i = sizeof value; i-- > 0; value = static_cast<Unsigned>(value >> 8)) to[i] = static_cast<unsigned char>(value);
+  for (std::size_t i = sizeof value; i-- > 0; value = static_cast<Unsigned>(value >> 8))
+    to[i] = static_cast<unsigned char>(value);
 }
 
 template <class Unsigned>
@@ -88,7 +89,8 @@ Received receive_with_descriptors(int fd, void* to, std::size_t size) {
   message.msg_controllen = sizeof control.bytes;
   Received received;
   received.bytes = port::sys_recvmsg(fd, &message, MSG_DONTWAIT);
-  if (received.bytes < 0 || message.msg_controllen == 0) [[likely]] return received;
+  if (received.bytes < 0 || message.msg_controllen == 0) [[likely]]
+    return received;
   received.lost_descriptors = (message.msg_flags & MSG_CTRUNC) != 0;
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
@@ -103,7 +105,9 @@ Received receive_with_descriptors(int fd, void* to, std::size_t size) {
   return received;
 }
 
-[[gnu::noinline]] int flags_of(int fd) noexcept { return ::fcntl(fd, F_GETFL); }
+[[gnu::noinline]] int flags_of(int fd) noexcept {
+  return ::fcntl(fd, F_GETFL);
+}
 
 [[gnu::noinline]] int open_anew(int fd, int access) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
@@ -113,7 +117,8 @@ Received receive_with_descriptors(int fd, void* to, std::size_t size) {
 
 }  // namespace
 
-// One call in progress: keeps the descriptor's number from being reused, has its direction for itself, knows until when it may wait.
+// One call in progress: keeps the descriptor's number from being reused, has its direction for itself, knows until when
+// it may wait.
 class Link::Call {
  public:
   Call(Link& link, Direction direction, const char* operation, Deadline deadline)
@@ -126,13 +131,14 @@ class Link::Call {
   Call& operator=(const Call&) = delete;
   ~Call() { descriptor().leave(); }
 
-  [[nodiscard]] std::unique_lock<Lock> have_turn(Lock& lock) const {
-    std::unique_lock<Lock> held{lock, Clock::time_point{Duration{deadline_.nanoseconds()}}};
+  [[nodiscard]] std::unique_lock<weft::Lock> have_turn(weft::Lock& lock) const {
+    std::unique_lock<weft::Lock> held{lock, Clock::time_point{Duration{deadline_.nanoseconds()}}};
     if (!held.owns_lock()) fail(kDeadlinePassed);
     return held;
   }
 
-  // Runs `system(fd)` until it does something else than to ask for patience. Its result, or kDeadlinePassed or kClosedMeanwhile.
+  // Runs `system(fd)` until it does something else than to ask for patience. Its result, or kDeadlinePassed or
+  // kClosedMeanwhile.
   enum class Look : bool { AfterWaiting, First };
   template <class System>
   ssize_t transfer(System system, Look look = Look::First) {
@@ -165,7 +171,9 @@ class Link::Call {
 
   [[nodiscard]] bool waited() const noexcept { return waited_; }
   [[nodiscard]] int fd() const noexcept { return descriptor().fd(); }
-  [[nodiscard]] std::string description() const { return std::string{operation_} + ' ' + link_.name() + ": "; }
+  [[nodiscard]] std::string description() const {
+    return std::string{operation_} + ' ' + link_.name() + ": ";
+  }
 
   [[noreturn]] [[gnu::cold]] void fail(ssize_t code) const {
     if (code == kDeadlinePassed) throw TimeoutError{description() + "timed out"};
@@ -174,12 +182,13 @@ class Link::Call {
   }
 
  private:
-  // A fiber whose peer is always ready would have its worker for itself, and could not be killed. Before the message, so that
-  // a kill loses nothing.
+  // A fiber whose peer is always ready would have its worker for itself, and could not be killed. Before the message,
+  // so that a kill loses nothing.
   void take_turns() const {
     const std::uint16_t streak = link_.streak_.load(std::memory_order_relaxed);
     link_.streak_.store(static_cast<std::uint16_t>(streak + 1), std::memory_order_relaxed);
-    if (streak < kMessagesInARow) [[likely]] return;
+    if (streak < kMessagesInARow) [[likely]]
+      return;
     link_.streak_.store(0, std::memory_order_relaxed);
     if (in_fiber()) weft::yield();
   }
@@ -237,28 +246,30 @@ OwnedFd Link::prepared(OwnedFd fd, Carrier carrier) {
   }
   const int opened = open_anew(fd.get(), flags_of(fd.get()) & O_ACCMODE);
   if (opened == -ENXIO) return fd;  // for writing, without a reader: what is written fails at once
-  if (opened < 0) throw OSError{-opened, "open the pipe behind descriptor " + std::to_string(fd.get()), "anew through /proc/self/fd"};
+  if (opened < 0)
+    throw OSError{-opened, "open the pipe behind descriptor " + std::to_string(fd.get()),
+                  "anew through /proc/self/fd"};
   return OwnedFd{opened};
 }
 
-// After a fork: whoever sent or received in the parent does so there. What they left here may be half changed, so that it is
-// replaced, not destroyed.
+// After a fork: whoever sent or received in the parent does so there. What they left here may be half changed, so that
+// it is replaced, not destroyed.
 void Link::settle_in_this_process() noexcept {
   const std::uint64_t settled = 2 * std::uint64_t{weft::detail::this_process()};
   std::uint64_t seen = process_.load(std::memory_order_acquire);
   weft::detail::Backoff backoff;
   while (seen != settled) [[unlikely]] {
-    if (seen == settled + 1) {  // another thread is just doing it
-      backoff.pause();
-      seen = process_.load(std::memory_order_acquire);
-    } else if (process_.compare_exchange_weak(seen, settled + 1, std::memory_order_acquire)) {
-      std::construct_at(&receiving_, "receiving end of a connection");
-      std::construct_at(&sending_, "sending end of a connection");
-      std::construct_at(&partial_);
-      process_.store(settled, std::memory_order_release);
-      return;
+      if (seen == settled + 1) {  // another thread is just doing it
+        backoff.pause();
+        seen = process_.load(std::memory_order_acquire);
+      } else if (process_.compare_exchange_weak(seen, settled + 1, std::memory_order_acquire)) {
+        std::construct_at(&receiving_, "receiving end of a connection");
+        std::construct_at(&sending_, "sending end of a connection");
+        std::construct_at(&partial_);
+        process_.store(settled, std::memory_order_release);
+        return;
+      }
     }
-  }
 }
 
 // ---- sending
@@ -266,8 +277,9 @@ void Link::settle_in_this_process() noexcept {
 void Link::send(std::span<const std::byte> message, std::span<const OwnedFd> descriptors, Deadline deadline) {
   if (!writable_) throw InvalidStateError{"send to " + name() + ": this end only receives"};
   if (!descriptors.empty() && (carrier_ != Carrier::Unix || descriptors.size() > kMostDescriptors)) {
-    throw ProtocolError{"send to " + name() + ": the value holds " + std::to_string(descriptors.size()) +
-                        " descriptors; a message over a UNIX socket takes at most 253 along, and over anything else none"};
+    throw ProtocolError{
+        "send to " + name() + ": the value holds " + std::to_string(descriptors.size()) +
+        " descriptors; a message over a UNIX socket takes at most 253 along, and over anything else none"};
   }
   Call call{*this, Direction::Write, "send to", deadline};
   const auto turn = call.have_turn(sending_);
@@ -297,7 +309,8 @@ void Link::send(std::span<const std::byte> message, std::span<const OwnedFd> des
     const std::size_t count = pieces[1].iov_len == 0 ? 1 - first : 2 - first;
     const ssize_t sent = call.transfer([&](int fd) {
       if (carrier_ == Carrier::File) return port::sys_writev(fd, pieces + first, count);
-      return send_pieces(fd, pieces + first, count, missing == tearing.total ? descriptors : std::span<const OwnedFd>{});
+      return send_pieces(fd, pieces + first, count,
+                         missing == tearing.total ? descriptors : std::span<const OwnedFd>{});
     });
     if (sent < 0) call.fail(sent);
     missing -= static_cast<std::size_t>(sent);
@@ -321,10 +334,12 @@ void Link::tear_stream(int fd) noexcept {
 
 void Link::send_descriptor(int fd, Deadline deadline) {
   if (!writable_) throw InvalidStateError{"send a descriptor to " + name() + ": this end only receives"};
-  if (carrier_ != Carrier::Unix) throw ProtocolError{"send a descriptor to " + name() + ": only UNIX sockets carry descriptors"};
+  if (carrier_ != Carrier::Unix)
+    throw ProtocolError{"send a descriptor to " + name() + ": only UNIX sockets carry descriptors"};
   Call call{*this, Direction::Write, "send a descriptor to", deadline};
   const auto turn = call.have_turn(sending_);
-  if (torn_) throw OSError{EPIPE, "send a descriptor to", name() + ", to which an earlier message was sent in part"};
+  if (torn_)
+    throw OSError{EPIPE, "send a descriptor to", name() + ", to which an earlier message was sent in part"};
   const OwnedFd descriptors[1] = {OwnedFd::duplicate(fd)};
   unsigned char how_many = 1;
   const iovec piece{&how_many, 1};
@@ -334,8 +349,14 @@ void Link::send_descriptor(int fd, Deadline deadline) {
 
 // ---- receiving
 
+void Link::require_readable(const char* operation) const {
+  if (readable_.load(std::memory_order_relaxed)) [[likely]]
+    return;
+  throw InvalidStateError{operation + name() + ": this end does not receive"};
+}
+
 Link::Message Link::receive(Deadline deadline, std::uint64_t most_bytes) {
-  if (!readable_.load(std::memory_order_relaxed)) throw InvalidStateError{"receive from " + name() + ": this end does not receive"};
+  require_readable("receive from ");
   Call call{*this, Direction::Read, "receive from", deadline};
   const auto turn = call.have_turn(receiving_);
   receive_header(call, most_bytes);
@@ -344,7 +365,7 @@ Link::Message Link::receive(Deadline deadline, std::uint64_t most_bytes) {
 }
 
 std::size_t Link::receive_into(std::span<std::byte> buffer, Deadline deadline) {
-  if (!readable_.load(std::memory_order_relaxed)) throw InvalidStateError{"receive from " + name() + ": this end does not receive"};
+  require_readable("receive from ");
   Call call{*this, Direction::Read, "receive from", deadline};
   const auto turn = call.have_turn(receiving_);
   receive_header(call, Connection::kMostBytes);
@@ -363,7 +384,8 @@ std::size_t Link::receive_into(std::span<std::byte> buffer, Deadline deadline) {
   // Straight to where it shall be, unless it is interrupted: what has come is then kept for the next call.
   std::size_t received = 0;
   try {
-    while (received < length) received += static_cast<std::size_t>(receive_some(call, buffer.data() + received, length - received));
+    while (received < length)
+      received += static_cast<std::size_t>(receive_some(call, buffer.data() + received, length - received));
   } catch (...) {
     partial_.body.assign(reinterpret_cast<const char*>(buffer.data()), received);
     partial_.body_bytes = received;
@@ -376,36 +398,40 @@ std::size_t Link::receive_into(std::span<std::byte> buffer, Deadline deadline) {
 void Link::receive_header(Call& call, std::uint64_t most_bytes) {
   while (!partial_.length) {
     const bool is_first = partial_.header_bytes == 0;
-    const std::size_t wanted =
-        partial_.header_bytes < kShortHeader ? kShortHeader - partial_.header_bytes : kLongHeader - partial_.header_bytes;
+    const std::size_t wanted = partial_.header_bytes < kShortHeader ? kShortHeader - partial_.header_bytes
+                                                                    : kLongHeader - partial_.header_bytes;
     using Look = Call::Look;
     const bool expects_nothing = is_first && found_empty_ % kLookAgain != 0 && !in_fiber();
     const Look look = expects_nothing ? Look::AfterWaiting : Look::First;
     unsigned char* const to = partial_.header.data() + partial_.header_bytes;
     const ssize_t received = call.transfer(
         [&](int fd) {
-          return carrier_ == Carrier::Unix ? receive_with_descriptors(fd, to, wanted)
+          return carrier_ == Carrier::Unix   ? receive_with_descriptors(fd, to, wanted)
                  : carrier_ == Carrier::File ? port::sys_read(fd, to, wanted)
                                              : port::sys_recv(fd, to, wanted, MSG_DONTWAIT);
         },
         look);
     if (is_first) found_empty_ = call.waited() ? found_empty_ + 1 : 0;
     partial_.header_bytes += static_cast<std::size_t>(check_received(call, received));
-    if (partial_.header_bytes >= kShortHeader) partial_.length = length_in(partial_.header, partial_.header_bytes);
+    if (partial_.header_bytes >= kShortHeader)
+      partial_.length = length_in(partial_.header, partial_.header_bytes);
   }
   if (*partial_.length <= most_bytes) return;
   stop_receiving();
   throw ProtocolError{call.description() + "the next message has " + std::to_string(*partial_.length) +
-                      " bytes, and at most " + std::to_string(most_bytes) + " were to be received; nothing more can be received here"};
+                      " bytes, and at most " + std::to_string(most_bytes) +
+                      " were to be received; nothing more can be received here"};
 }
 
 // Nothing: the header is not complete. Throws: ProtocolError.
-std::optional<std::uint64_t> Link::length_in(const std::array<unsigned char, kLongHeader>& header, std::size_t bytes) {
+std::optional<std::uint64_t> Link::length_in(const std::array<unsigned char, kLongHeader>& header,
+                                             std::size_t bytes) {
   const auto length = get_big_endian<std::uint32_t>(header.data());
   if (length <= kLongestShort) return length;
   if (length != kLongLength) {
     stop_receiving();
-    throw ProtocolError{"receive from " + name() + ": a message cannot have " + std::to_string(static_cast<std::int32_t>(length)) +
+    throw ProtocolError{"receive from " + name() + ": a message cannot have " +
+                        std::to_string(static_cast<std::int32_t>(length)) +
                         " bytes; does the other end speak another protocol?"};
   }
   if (bytes < kLongHeader) return std::nullopt;
@@ -418,15 +444,16 @@ void Link::receive_body(Call& call) {
       const std::size_t room = std::max(kFirstBodyBytes, kBodyGrowth * partial_.body_bytes);
       partial_.body.resize(static_cast<std::size_t>(std::min<std::uint64_t>(*partial_.length, room)));
     }
-    partial_.body_bytes += static_cast<std::size_t>(
-        receive_some(call, partial_.body.data() + partial_.body_bytes, partial_.body.size() - partial_.body_bytes));
+    partial_.body_bytes += static_cast<std::size_t>(receive_some(
+        call, partial_.body.data() + partial_.body_bytes, partial_.body.size() - partial_.body_bytes));
   }
 }
 
 // At least one byte.
 ssize_t Link::receive_some(Call& call, void* to, std::size_t size) {
   return check_received(call, call.transfer([&](int fd) {
-    return carrier_ == Carrier::File ? port::sys_read(fd, to, size) : port::sys_recv(fd, to, size, MSG_DONTWAIT);
+    return carrier_ == Carrier::File ? port::sys_read(fd, to, size)
+                                     : port::sys_recv(fd, to, size, MSG_DONTWAIT);
   }));
 }
 
@@ -439,15 +466,18 @@ ssize_t Link::receive_with_descriptors(int fd, void* to, std::size_t size) {
   return received.bytes;
 }
 
-// A UNIX socket says "connection reset" when its peer was closed without having read all that we sent; what the peer sent has
-// all been received by then.
+// A UNIX socket says "connection reset" when its peer was closed without having read all that we sent; what the peer
+// sent has all been received by then.
 ssize_t Link::check_received(const Call& call, ssize_t code) const {
-  if (code > 0) [[likely]] return code;
+  if (code > 0) [[likely]]
+    return code;
   if (code < 0 && !(code == -ECONNRESET && carrier_ == Carrier::Unix)) call.fail(code);
   if (partial_.header_bytes == 0) throw EndOfStream{call.description() + "the other end has been closed", 0};
-  const std::string had = partial_.length ? std::to_string(partial_.body_bytes) + " of its " + std::to_string(*partial_.length)
-                                          : std::to_string(partial_.header_bytes) + " of its header's";
-  throw ProtocolError{call.description() + "the stream ended inside a message, after at least " + had + " bytes"};
+  const std::string had =
+      partial_.length ? std::to_string(partial_.body_bytes) + " of its " + std::to_string(*partial_.length)
+                      : std::to_string(partial_.header_bytes) + " of its header's";
+  throw ProtocolError{call.description() + "the stream ended inside a message, after at least " + had +
+                      " bytes"};
 }
 
 // Nobody knows where the next message begins.
@@ -463,11 +493,13 @@ Link::Message Link::take_message() noexcept {
 }
 
 OwnedFd Link::receive_descriptor(Deadline deadline) {
-  if (!readable_.load(std::memory_order_relaxed)) throw InvalidStateError{"receive a descriptor from " + name() + ": this end does not receive"};
-  if (carrier_ != Carrier::Unix) throw ProtocolError{"receive a descriptor from " + name() + ": only UNIX sockets carry descriptors"};
+  require_readable("receive a descriptor from ");
+  if (carrier_ != Carrier::Unix)
+    throw ProtocolError{"receive a descriptor from " + name() + ": only UNIX sockets carry descriptors"};
   Call call{*this, Direction::Read, "receive a descriptor from", deadline};
   const auto turn = call.have_turn(receiving_);
-  if (within_message()) throw InvalidStateError{"receive a descriptor from " + name() + ": a message has been received in part"};
+  if (within_message())
+    throw InvalidStateError{"receive a descriptor from " + name() + ": a message has been received in part"};
   unsigned char how_many = 0;
   Received received;
   (void)check_received(call, call.transfer([&](int fd) {
@@ -484,9 +516,9 @@ OwnedFd Link::receive_descriptor(Deadline deadline) {
 // ---- the rest
 
 bool Link::poll(Deadline deadline) {
-  if (!readable_.load(std::memory_order_relaxed)) throw InvalidStateError{"poll " + name() + ": this end does not receive"};
+  require_readable("poll ");
   Call call{*this, Direction::Read, "poll", deadline};
-  for (bool is_last = false;; ) {
+  for (bool is_last = false;;) {
     const std::uint64_t seen = descriptor_->readiness(Direction::Read);
     pollfd polled{call.fd(), POLLIN, 0};
     if (port::sys_ppoll(&polled, 1, 0) > 0) return true;
@@ -518,7 +550,8 @@ std::string Link::name() const {
   std::string text;
   for (const auto ask : {&port::sys_getpeername, &port::sys_getsockname}) {
     socklen_t size = sizeof storage;
-    if (carrier_ == Carrier::File || !text.empty() || ask(fd, raw, &size) < 0 || size <= sizeof(sa_family_t)) continue;
+    if (carrier_ == Carrier::File || !text.empty() || ask(fd, raw, &size) < 0 || size <= sizeof(sa_family_t))
+      continue;
     text = Address::from_sockaddr(raw, std::min<socklen_t>(size, sizeof storage)).to_string();
   }
   descriptor_->leave();

@@ -19,7 +19,8 @@
 
 namespace weft::process::detail {
 
-/// What a Connection holds: its descriptor, who sends and who receives, and how far the message that is being received has come.
+/// What a Connection holds: its descriptor, who sends and who receives, and how far the message that is being received
+/// has come.
 ///
 /// The frame is CPython's: the length as four big-endian bytes, or -1 and then eight; then the message.
 class Link {
@@ -46,7 +47,9 @@ class Link {
 
   void close() noexcept { descriptor_->close(); }
   [[nodiscard]] int fd() const noexcept;
-  [[nodiscard]] bool readable() const noexcept { return readable_.load(std::memory_order_relaxed) && fd() >= 0; }
+  [[nodiscard]] bool readable() const noexcept {
+    return readable_.load(std::memory_order_relaxed) && fd() >= 0;
+  }
   [[nodiscard]] bool writable() const noexcept { return writable_ && fd() >= 0; }
   [[nodiscard]] bool within_message() const noexcept { return partial_.header_bytes != 0; }
   [[nodiscard]] Ways ways() const noexcept;
@@ -78,8 +81,10 @@ class Link {
   [[nodiscard]] ssize_t receive_some(Call& call, void* to, std::size_t size);
   [[nodiscard]] ssize_t receive_with_descriptors(int fd, void* to, std::size_t size);
   [[nodiscard]] Message take_message() noexcept;
-  [[nodiscard]] std::optional<std::uint64_t> length_in(const std::array<unsigned char, kLongHeader>& header, std::size_t bytes);
+  [[nodiscard]] std::optional<std::uint64_t> length_in(const std::array<unsigned char, kLongHeader>& header,
+                                                       std::size_t bytes);
   [[nodiscard]] ssize_t check_received(const Call& call, ssize_t code) const;
+  void require_readable(const char* operation) const;
   void stop_receiving() noexcept;
   void tear_stream(int fd) noexcept;
 
@@ -87,12 +92,12 @@ class Link {
   const Carrier carrier_;
   bool writable_ = true;
   weft::detail::Descriptor* descriptor_ = nullptr;
-  // The process in which the locks mean something, and the partial message is a receiver's: twice its number, plus one while
-  // its first user makes them so.
+  // The process in which the locks mean something, and the partial message is a receiver's: twice its number, plus one
+  // while its first user makes them so.
   std::atomic<std::uint64_t> process_;
   std::atomic<bool> readable_{true};  // cleared by a message that is too long
-  Lock receiving_{"receiving end of a connection"};
-  Lock sending_{"sending end of a connection"};
+  weft::Lock receiving_{"receiving end of a connection"};
+  weft::Lock sending_{"sending end of a connection"};
   // Guarded by receiving_.
   Partial partial_;
   unsigned found_empty_ = 0;  // how often, of late, nothing was there yet when a thread came to receive

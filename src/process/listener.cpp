@@ -26,7 +26,8 @@ using detail::Handshake;
 
 namespace {
 
-// Clients that have come and not yet shown that they know the key. Beyond, the kernel keeps them; and select() must hold them all.
+// Clients that have come and not yet shown that they know the key. Beyond, the kernel keeps them; and select() must
+// hold them all.
 constexpr std::size_t kMostPending = 100;
 
 struct Nothing {
@@ -46,7 +47,8 @@ enum class Progress : std::uint8_t { Waits, Gone, Failed, Done };
 Progress step(Pending& client, std::string& failure) {
   try {
     while (!client.handshake.done()) {
-      const std::string reply = client.handshake.take(client.connection.recv_bytes(Deadline::already(), Handshake::kMostBytes));
+      const std::string reply =
+          client.handshake.take(client.connection.recv_bytes(Deadline::already(), Handshake::kMostBytes));
       if (!reply.empty()) client.connection.send_bytes(reply, Deadline::already());
     }
     failure = client.handshake.failure();
@@ -72,7 +74,9 @@ Progress step(Pending& client, std::string& failure) {
   return path;
 }
 
-Socket listening(const Address& address, int backlog) { return create_server(address, {.backlog = backlog}); }
+Socket listening(const Address& address, int backlog) {
+  return create_server(address, {.backlog = backlog});
+}
 
 }  // namespace
 
@@ -80,7 +84,8 @@ ListenerAddress::ListenerAddress(std::string_view path)
     : address_{path.starts_with('\0') ? Address::abstract(path.substr(1)) : Address::unix_path(path)} {}
 
 ListenerAddress::ListenerAddress(std::string_view host, std::uint16_t port)
-    : address_{host.empty() ? Address::ipv4({}, port) : getaddrinfo(host, port, {.family = Family::Ipv4}).front()} {}
+    : address_{host.empty() ? Address::ipv4({}, port)
+                            : getaddrinfo(host, port, {.family = Family::Ipv4}).front()} {}
 
 class Listener::State {
  public:
@@ -95,7 +100,7 @@ class Listener::State {
 
   Connection accept(Deadline deadline) {
     if (!options_.authkey) return accept_anybody(deadline);
-    const std::unique_lock<Lock> turn{accepting_, Clock::time_point{Duration{deadline.nanoseconds()}}};
+    const std::unique_lock<weft::Lock> turn{accepting_, Clock::time_point{Duration{deadline.nanoseconds()}}};
     if (!turn.owns_lock()) fail_timeout();
     for (bool is_last = false;;) {
       if (pending_.size() < kMostPending) take_newcomers();
@@ -168,7 +173,8 @@ class Listener::State {
       Pending ended = std::move(*client);
       client = pending_.erase(client);
       if (progress == Progress::Done) return let_in(std::move(ended.connection), ended.from);
-      if (progress == Progress::Failed) throw AuthenticationError{"accept on " + address_.to_string() + ": " + failure};
+      if (progress == Progress::Failed)
+        throw AuthenticationError{"accept on " + address_.to_string() + ": " + failure};
     }
     return std::nullopt;
   }
@@ -177,7 +183,9 @@ class Listener::State {
     using weft::detail::DescriptorWay;
     using weft::detail::SelectCase;
     std::vector<std::unique_ptr<weft::detail::Selectable>> cases;
-    const auto add = [&]<class Way>(auto... what) { cases.push_back(std::make_unique<SelectCase<Way, Nothing>>(Nothing{}, what...)); };
+    const auto add = [&]<class Way>(auto... what) {
+      cases.push_back(std::make_unique<SelectCase<Way, Nothing>>(Nothing{}, what...));
+    };
     if (pending_.size() < kMostPending) {
       add.operator()<weft::detail::SocketWay>(std::cref(socket_), DescriptorWay::Wanted::Readable);
     }
@@ -191,7 +199,9 @@ class Listener::State {
     (void)weft::detail::select_among(all.data(), cases.size());
   }
 
-  [[noreturn]] void fail_timeout() const { throw TimeoutError{"accept on " + address_.to_string() + ": timed out"}; }
+  [[noreturn]] void fail_timeout() const {
+    throw TimeoutError{"accept on " + address_.to_string() + ": timed out"};
+  }
 
   // Fixed after construction.
   const ListenerOptions options_;
@@ -200,9 +210,9 @@ class Listener::State {
   const Address address_;
   const pid_t maker_ = ::getpid();
   std::atomic<bool> closed_{false};
-  Lock accepting_{"accepting end of a listener"};
+  weft::Lock accepting_{"accepting end of a listener"};
   std::list<Pending> pending_;  // guarded by accepting_; in the order in which they came
-  Lock last_lock_{"last client of a listener"};
+  weft::Lock last_lock_{"last client of a listener"};
   std::optional<Address> last_accepted_;  // guarded by last_lock_
 };
 
@@ -232,13 +242,21 @@ Listener::Listener(Listener&& other) noexcept = default;
 Listener& Listener::operator=(Listener&& other) noexcept = default;
 Listener::~Listener() = default;
 
-Connection Listener::accept(Deadline deadline) { return state_->accept(deadline); }
-const Address& Listener::address() const noexcept { return state_->address(); }
-std::optional<Address> Listener::last_accepted() const { return state_->last_accepted(); }
+Connection Listener::accept(Deadline deadline) {
+  return state_->accept(deadline);
+}
+const Address& Listener::address() const noexcept {
+  return state_->address();
+}
+std::optional<Address> Listener::last_accepted() const {
+  return state_->last_accepted();
+}
 void Listener::close() noexcept {
   if (state_) state_->close();
 }
-int Listener::fileno() const noexcept { return state_ ? state_->fileno() : -1; }
+int Listener::fileno() const noexcept {
+  return state_ ? state_->fileno() : -1;
+}
 
 // ---- the other side
 
@@ -269,6 +287,7 @@ Connection known(const Address& address, const ClientOptions& options) {
 
 }  // namespace
 
-Client::Client(const ListenerAddress& address, const ClientOptions& options) : Connection{known(address.address(), options)} {}
+Client::Client(const ListenerAddress& address, const ClientOptions& options)
+    : Connection{known(address.address(), options)} {}
 
 }  // namespace weft::process

@@ -13,7 +13,8 @@ using namespace detail;
 
 namespace {
 
-constexpr std::size_t kMostNested = 1000;  // where CPython's reader and ours would refuse it or not be far from it
+constexpr std::size_t kMostNested =
+    1000;  // where CPython's reader and ours would refuse it or not be far from it
 
 class Writer {
  public:
@@ -30,7 +31,8 @@ class Writer {
   void operator()(std::int64_t value) {
     if (value >= 0 && value <= 0xff) return put(Code::BinInt1), little_endian(value, 1);
     if (value >= 0 && value <= 0xffff) return put(Code::BinInt2), little_endian(value, 2);
-    if (value >= std::numeric_limits<std::int32_t>::min() && value <= std::numeric_limits<std::int32_t>::max()) {
+    if (value >= std::numeric_limits<std::int32_t>::min() &&
+        value <= std::numeric_limits<std::int32_t>::max()) {
       return put(Code::BinInt), little_endian(value, 4);
     }
     int size = 5;  // the fewest bytes of two's complement
@@ -48,7 +50,9 @@ class Writer {
     if (!is_python_utf8(text)) throw PickleError{"pickling a str: it is not UTF-8; send it as PyBytes"};
     sized(text, Code::ShortBinUnicode, Code::BinUnicode, Code::BinUnicode8);
   }
-  void operator()(const PyBytes& bytes) { sized(bytes.data, Code::ShortBinBytes, Code::BinBytes, Code::BinBytes8); }
+  void operator()(const PyBytes& bytes) {
+    sized(bytes.data, Code::ShortBinBytes, Code::BinBytes, Code::BinBytes8);
+  }
   void operator()(const PyList& list) {
     put(Code::EmptyList);
     marked(list, Code::Appends);

@@ -1,5 +1,6 @@
-// Reads pickles without being a pickle machine: opcodes make nodes in one array, refer to each other by their number, and only the finished
-// graph becomes a value. So a pickle can neither recurse, nor leave a cycle behind, nor copy before it has been paid for.
+// Reads pickles without being a pickle machine: opcodes make nodes in one array, refer to each other by their number,
+// and only the finished graph becomes a value. So a pickle can neither recurse, nor leave a cycle behind, nor copy
+// before it has been paid for.
 
 #include <bit>
 #include <charconv>
@@ -25,7 +26,20 @@ using Number = std::uint32_t;  // of a node
 enum class Maker : std::uint8_t { Set, FrozenSet, Bytes, ByteArray, Encode };
 
 struct Node {
-  enum class Kind : std::uint8_t { None, Bool, Int, Float, Str, Bytes, List, Tuple, Dict, Set, FrozenSet, Maker };
+  enum class Kind : std::uint8_t {
+    None,
+    Bool,
+    Int,
+    Float,
+    Str,
+    Bytes,
+    List,
+    Tuple,
+    Dict,
+    Set,
+    FrozenSet,
+    Maker
+  };
 
   Kind kind = Kind::None;
   Maker maker = Maker::Set;
@@ -72,7 +86,8 @@ class Reader {
     while (step(static_cast<Code>(take_byte()))) {
     }
     if (at_ != bytes_.size()) fail(std::to_string(bytes_.size() - at_) + " bytes follow its end");
-    if (stack_.size() != 1 || !marks_.empty()) fail("it ends with " + std::to_string(stack_.size()) + " values instead of one");
+    if (stack_.size() != 1 || !marks_.empty())
+      fail("it ends with " + std::to_string(stack_.size()) + " values instead of one");
     values_ = 1;
     text_bytes_ = 0;
     return value_of(stack_.front(), 0);
@@ -83,14 +98,18 @@ class Reader {
 
   bool step(Code code) {
     switch (code) {
-      case Code::Stop: return false;
+      case Code::Stop:
+        return false;
       case Code::Proto:
-        if (const unsigned protocol = take_byte(); protocol > 5) fail("it is of protocol " + std::to_string(protocol));
+        if (const unsigned protocol = take_byte(); protocol > 5)
+          fail("it is of protocol " + std::to_string(protocol));
         break;
       case Code::Frame:
         if (take_size(8) > bytes_.size() - at_) fail("it ends inside a frame");
         break;
-      case Code::Mark: marks_.push_back(stack_.size()); break;
+      case Code::Mark:
+        marks_.push_back(stack_.size());
+        break;
       case Code::Pop:
         // As CPython: of a mark, if that is what is on top.
         if (!marks_.empty() && marks_.back() == stack_.size()) {
@@ -99,58 +118,144 @@ class Reader {
           (void)pop();
         }
         break;
-      case Code::PopMark: (void)pop_marked(); break;
+      case Code::PopMark:
+        (void)pop_marked();
+        break;
       case Code::Dup:
         pay_values(1);
         stack_.push_back(top());
         break;
 
-      case Code::None: push(Kind::None); break;
-      case Code::NewTrue: push(Kind::Bool).integer = 1; break;
-      case Code::NewFalse: push(Kind::Bool); break;
-      case Code::BinInt1: push_integer(static_cast<std::int64_t>(take_size(1))); break;
-      case Code::BinInt2: push_integer(static_cast<std::int64_t>(take_size(2))); break;
-      case Code::BinInt: push_integer(static_cast<std::int32_t>(take_size(4))); break;
-      case Code::Long1: push_integer(long_of(take(take_size(1)))); break;
-      case Code::Long4: push_integer(long_of(take(take_size(4)))); break;
-      case Code::Int: push_int_line(); break;
-      case Code::Long: push_long_line(); break;
-      case Code::Float: push_float_line(); break;
-      case Code::BinFloat: push_real(); break;
+      case Code::None:
+        push(Kind::None);
+        break;
+      case Code::NewTrue:
+        push(Kind::Bool).integer = 1;
+        break;
+      case Code::NewFalse:
+        push(Kind::Bool);
+        break;
+      case Code::BinInt1:
+        push_integer(static_cast<std::int64_t>(take_size(1)));
+        break;
+      case Code::BinInt2:
+        push_integer(static_cast<std::int64_t>(take_size(2)));
+        break;
+      case Code::BinInt:
+        push_integer(static_cast<std::int32_t>(take_size(4)));
+        break;
+      case Code::Long1:
+        push_integer(long_of(take(take_size(1))));
+        break;
+      case Code::Long4:
+        push_integer(long_of(take(take_size(4))));
+        break;
+      case Code::Int:
+        push_int_line();
+        break;
+      case Code::Long:
+        push_long_line();
+        break;
+      case Code::Float:
+        push_float_line();
+        break;
+      case Code::BinFloat:
+        push_real();
+        break;
 
-      case Code::ShortBinUnicode: push_text(Kind::Str, take(take_size(1))); break;
-      case Code::BinUnicode: push_text(Kind::Str, take(take_size(4))); break;
-      case Code::BinUnicode8: push_text(Kind::Str, take(take_size(8))); break;
-      case Code::Unicode: push_text(Kind::Str, unescaped(take_line())); break;
-      case Code::ShortBinBytes: push_text(Kind::Bytes, take(take_size(1))); break;
-      case Code::BinBytes: push_text(Kind::Bytes, take(take_size(4))); break;
+      case Code::ShortBinUnicode:
+        push_text(Kind::Str, take(take_size(1)));
+        break;
+      case Code::BinUnicode:
+        push_text(Kind::Str, take(take_size(4)));
+        break;
+      case Code::BinUnicode8:
+        push_text(Kind::Str, take(take_size(8)));
+        break;
+      case Code::Unicode:
+        push_text(Kind::Str, unescaped(take_line()));
+        break;
+      case Code::ShortBinBytes:
+        push_text(Kind::Bytes, take(take_size(1)));
+        break;
+      case Code::BinBytes:
+        push_text(Kind::Bytes, take(take_size(4)));
+        break;
       case Code::BinBytes8:
-      case Code::ByteArray8: push_text(Kind::Bytes, take(take_size(8))); break;
+      case Code::ByteArray8:
+        push_text(Kind::Bytes, take(take_size(8)));
+        break;
 
-      case Code::EmptyList: push(Kind::List); break;
-      case Code::EmptyTuple: push(Kind::Tuple); break;
-      case Code::EmptyDict: push(Kind::Dict); break;
-      case Code::EmptySet: push(Kind::Set); break;
-      case Code::List: push_container(Kind::List, pop_marked()); break;
-      case Code::Tuple: push_container(Kind::Tuple, pop_marked()); break;
-      case Code::FrozenSet: push_container(Kind::FrozenSet, pop_marked()); break;
-      case Code::Dict: push_container(Kind::Dict, even(pop_marked())); break;
-      case Code::Tuple1: push_container(Kind::Tuple, pop_last(1)); break;
-      case Code::Tuple2: push_container(Kind::Tuple, pop_last(2)); break;
-      case Code::Tuple3: push_container(Kind::Tuple, pop_last(3)); break;
-      case Code::Append: extend(Kind::List, pop_last(1)); break;
-      case Code::Appends: extend(Kind::List, pop_marked()); break;
-      case Code::SetItem: extend(Kind::Dict, pop_last(2)); break;
-      case Code::SetItems: extend(Kind::Dict, even(pop_marked())); break;
-      case Code::AddItems: extend(Kind::Set, pop_marked()); break;
+      case Code::EmptyList:
+        push(Kind::List);
+        break;
+      case Code::EmptyTuple:
+        push(Kind::Tuple);
+        break;
+      case Code::EmptyDict:
+        push(Kind::Dict);
+        break;
+      case Code::EmptySet:
+        push(Kind::Set);
+        break;
+      case Code::List:
+        push_container(Kind::List, pop_marked());
+        break;
+      case Code::Tuple:
+        push_container(Kind::Tuple, pop_marked());
+        break;
+      case Code::FrozenSet:
+        push_container(Kind::FrozenSet, pop_marked());
+        break;
+      case Code::Dict:
+        push_container(Kind::Dict, even(pop_marked()));
+        break;
+      case Code::Tuple1:
+        push_container(Kind::Tuple, pop_last(1));
+        break;
+      case Code::Tuple2:
+        push_container(Kind::Tuple, pop_last(2));
+        break;
+      case Code::Tuple3:
+        push_container(Kind::Tuple, pop_last(3));
+        break;
+      case Code::Append:
+        extend(Kind::List, pop_last(1));
+        break;
+      case Code::Appends:
+        extend(Kind::List, pop_marked());
+        break;
+      case Code::SetItem:
+        extend(Kind::Dict, pop_last(2));
+        break;
+      case Code::SetItems:
+        extend(Kind::Dict, even(pop_marked()));
+        break;
+      case Code::AddItems:
+        extend(Kind::Set, pop_marked());
+        break;
 
-      case Code::Memoize: remember(memo_.size()); break;
-      case Code::BinPut: remember(take_size(1)); break;
-      case Code::LongBinPut: remember(take_size(4)); break;
-      case Code::Put: remember(line_index()); break;
-      case Code::BinGet: recall(take_size(1)); break;
-      case Code::LongBinGet: recall(take_size(4)); break;
-      case Code::Get: recall(line_index()); break;
+      case Code::Memoize:
+        remember(memo_.size());
+        break;
+      case Code::BinPut:
+        remember(take_size(1));
+        break;
+      case Code::LongBinPut:
+        remember(take_size(4));
+        break;
+      case Code::Put:
+        remember(line_index());
+        break;
+      case Code::BinGet:
+        recall(take_size(1));
+        break;
+      case Code::LongBinGet:
+        recall(take_size(4));
+        break;
+      case Code::Get:
+        recall(line_index());
+        break;
 
       case Code::Global: {
         const std::string_view module = take_line();
@@ -159,7 +264,8 @@ class Reader {
       }
       case Code::StackGlobal: {
         const std::vector<Number> names = pop_last(2);
-        if (node(names[0]).kind != Kind::Str || node(names[1]).kind != Kind::Str) fail("a global without a name");
+        if (node(names[0]).kind != Kind::Str || node(names[1]).kind != Kind::Str)
+          fail("a global without a name");
         push_maker(node(names[0]).text, node(names[1]).text);
         break;
       }
@@ -168,7 +274,8 @@ class Reader {
         make(call[0], call[1]);
         break;
       }
-      default: fail_code(static_cast<unsigned char>(code));
+      default:
+        fail_code(static_cast<unsigned char>(code));
     }
     return true;
   }
@@ -178,7 +285,8 @@ class Reader {
   unsigned char take_byte() { return static_cast<unsigned char>(take(1).front()); }
 
   std::string_view take(std::uint64_t size) {
-    if (size > bytes_.size() - at_) fail("it ends too early: " + std::to_string(size) + " more bytes are needed");
+    if (size > bytes_.size() - at_)
+      fail("it ends too early: " + std::to_string(size) + " more bytes are needed");
     const std::string_view taken = bytes_.substr(at_, static_cast<std::size_t>(size));
     at_ += taken.size();
     return taken;
@@ -187,7 +295,8 @@ class Reader {
   std::uint64_t take_size(int bytes) {
     std::uint64_t value = 0;
     const std::string_view taken = take(static_cast<std::uint64_t>(bytes));
-    for (int i = bytes; i-- > 0;) value = value << 8 | static_cast<unsigned char>(taken[static_cast<std::size_t>(i)]);
+    for (int i = bytes; i-- > 0;)
+      value = value << 8 | static_cast<unsigned char>(taken[static_cast<std::size_t>(i)]);
     return value;
   }
 
@@ -203,7 +312,8 @@ class Reader {
     const std::string_view line = take_line();
     std::uint64_t index = 0;
     const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), index);
-    if (error != std::errc{} || end != line.data() + line.size()) fail("a place in the memo that is no number");
+    if (error != std::errc{} || end != line.data() + line.size())
+      fail("a place in the memo that is no number");
     return index;
   }
 
@@ -288,7 +398,8 @@ class Reader {
       std::uint32_t character = 0;
       const std::string_view hex = line.substr(2, digits);
       const auto [end, error] = std::from_chars(hex.data(), hex.data() + hex.size(), character, 16);
-      if (hex.size() != digits || error != std::errc{} || end != hex.data() + digits || character > 0x10ffff) {
+      if (hex.size() != digits || error != std::errc{} || end != hex.data() + digits ||
+          character > 0x10ffff) {
         fail("a str with an escape that is none");
       }
       append_utf8(text, character);
@@ -365,13 +476,15 @@ class Reader {
     const auto maker = maker_named(module, name);
     if (!maker) {
       fail("it asks for " + std::string{module.substr(0, 100)} + '.' + std::string{name.substr(0, 100)} +
-           "; only basic values (None, bool, int, float, str, bytes, list, tuple, dict, set, frozenset) are read, and nothing is called");
+           "; only basic values (None, bool, int, float, str, bytes, list, tuple, dict, set, frozenset) are "
+           "read, and nothing is called");
     }
     push(Kind::Maker).maker = *maker;
   }
 
   void make(Number callable, Number arguments) {
-    if (node(callable).kind != Kind::Maker || node(arguments).kind != Kind::Tuple) fail("it calls something that cannot be called");
+    if (node(callable).kind != Kind::Maker || node(arguments).kind != Kind::Tuple)
+      fail("it calls something that cannot be called");
     const Maker maker = node(callable).maker;
     const std::vector<Number> given = node(arguments).children;
     if (maker == Maker::Set || maker == Maker::FrozenSet) {
@@ -385,21 +498,26 @@ class Reader {
       return push_container(maker == Maker::Set ? Kind::Set : Kind::FrozenSet, std::move(members));
     }
     if (given.empty() && maker != Maker::Encode) return push_text(Kind::Bytes, {});
-    const bool is_encoded = given.size() == 2 && node(given[0]).kind == Kind::Str && node(given[1]).kind == Kind::Str &&
+    const bool is_encoded = given.size() == 2 && node(given[0]).kind == Kind::Str &&
+                            node(given[1]).kind == Kind::Str &&
                             (node(given[1]).text == "latin1" || node(given[1]).text == "latin-1");
     if (is_encoded && maker != Maker::Bytes) return push_text(Kind::Bytes, latin1(node(given[0]).text));
     if (given.size() != 1 || node(given[0]).kind != Kind::Bytes) fail_made("bytes");
     push_text(Kind::Bytes, node(given[0]).text);
   }
 
-  [[noreturn]] void fail_made(const char* what) { fail(std::string{"it makes "} + what + " of something else than it should"); }
+  [[noreturn]] void fail_made(const char* what) {
+    fail(std::string{"it makes "} + what + " of something else than it should");
+  }
 
   std::string_view latin1(std::string_view text) {
     std::string bytes;
     for (std::size_t i = 0; i < text.size(); ++i) {
       auto byte = static_cast<unsigned char>(text[i]);
-      if (byte >= 0xc4) fail("bytes with a character above 255");  // its UTF-8 is valid: c2 and c3 begin those up to 255
-      if (byte >= 0xc2) byte = static_cast<unsigned char>((byte & 3) << 6 | (static_cast<unsigned char>(text[++i]) & 0x3f));
+      if (byte >= 0xc4)
+        fail("bytes with a character above 255");  // its UTF-8 is valid: c2 and c3 begin those up to 255
+      if (byte >= 0xc2)
+        byte = static_cast<unsigned char>((byte & 3) << 6 | (static_cast<unsigned char>(text[++i]) & 0x3f));
       bytes += static_cast<char>(byte);
     }
     return own(std::move(bytes));
@@ -410,19 +528,30 @@ class Reader {
   PyValue value_of(Number number, std::size_t depth) {
     const Node& n = node(number);
     switch (n.kind) {
-      case Kind::None: return {};
-      case Kind::Bool: return n.integer != 0;
-      case Kind::Int: return n.integer;
-      case Kind::Float: return n.real;
-      case Kind::Str: return pay_bytes(n.text.size()), PyValue{n.text};
-      case Kind::Bytes: return pay_bytes(n.text.size()), PyValue{PyBytes{std::string{n.text}}};
-      case Kind::Maker: fail("a constructor is no value");
-      default: break;
+      case Kind::None:
+        return {};
+      case Kind::Bool:
+        return n.integer != 0;
+      case Kind::Int:
+        return n.integer;
+      case Kind::Float:
+        return n.real;
+      case Kind::Str:
+        return pay_bytes(n.text.size()), PyValue{n.text};
+      case Kind::Bytes:
+        return pay_bytes(n.text.size()), PyValue{PyBytes{std::string{n.text}}};
+      case Kind::Maker:
+        fail("a constructor is no value");
+      default:
+        break;
     }
     if (depth == limits_.max_depth) {
-      fail("more than " + std::to_string(limits_.max_depth) + " containers in each other, or one that contains itself");
+      fail("more than " + std::to_string(limits_.max_depth) +
+           " containers in each other, or one that contains itself");
     }
-    pay_values(n.children.size());  // before anything is made for them: one that contains itself has as many each time
+    pay_values(
+        n.children
+            .size());  // before anything is made for them: one that contains itself has as many each time
     if (n.kind == Kind::Dict) return dict_of(n, depth + 1);
     std::vector<PyValue> items;
     items.reserve(n.children.size());
@@ -455,7 +584,8 @@ class Reader {
   }
 
   // NaN is no other NaN.
-  static bool is_new(std::unordered_map<std::string, std::size_t>& known, const PyValue& key, std::size_t place) {
+  static bool is_new(std::unordered_map<std::string, std::size_t>& known, const PyValue& key,
+                     std::size_t place) {
     std::string text = python_key(key);
     if (key.is<double>() && key.as<double>() != key.as<double>()) return true;
     return known.try_emplace(std::move(text), place).second;
@@ -464,11 +594,13 @@ class Reader {
   // ---- limits and failures
 
   void pay_values(std::size_t count) {
-    if (count > limits_.max_values - values_) fail("it holds more than " + std::to_string(limits_.max_values) + " values");
+    if (count > limits_.max_values - values_)
+      fail("it holds more than " + std::to_string(limits_.max_values) + " values");
     values_ += count;
   }
   void pay_bytes(std::size_t count) {
-    if (count > limits_.max_bytes - text_bytes_) fail("it holds more than " + std::to_string(limits_.max_bytes) + " bytes of text");
+    if (count > limits_.max_bytes - text_bytes_)
+      fail("it holds more than " + std::to_string(limits_.max_bytes) + " bytes of text");
     text_bytes_ += count;
   }
 
@@ -477,7 +609,8 @@ class Reader {
     fail("opcode " + std::to_string(code) + ", which no basic value needs");
   }
   [[noreturn]] void fail(const std::string& what) const {
-    throw PickleError{"reading a pickle of " + std::to_string(bytes_.size()) + " bytes, at byte " + std::to_string(at_) + ": " + what};
+    throw PickleError{"reading a pickle of " + std::to_string(bytes_.size()) + " bytes, at byte " +
+                      std::to_string(at_) + ": " + what};
   }
 
   const std::string_view bytes_;
@@ -494,21 +627,29 @@ class Reader {
 
 }  // namespace
 
-PyValue pickle::loads(std::string_view bytes, const PickleLimits& limits) { return Reader{bytes, limits}.read(); }
+PyValue pickle::loads(std::string_view bytes, const PickleLimits& limits) {
+  return Reader{bytes, limits}.read();
+}
 
 bool detail::is_python_utf8(std::string_view text) noexcept {
   for (std::size_t i = 0; i < text.size();) {
-    const auto byte = [&](std::size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u; };
+    const auto byte = [&](std::size_t at) {
+      return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u;
+    };
     const unsigned lead = byte(i);
     if (lead < 0x80) {
       ++i;
       continue;
     }
-    const std::size_t size = lead >= 0xc2 && lead <= 0xdf ? 2 : lead >= 0xe0 && lead <= 0xef ? 3 : lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
+    const std::size_t size = lead >= 0xc2 && lead <= 0xdf   ? 2
+                             : lead >= 0xe0 && lead <= 0xef ? 3
+                             : lead >= 0xf0 && lead <= 0xf4 ? 4
+                                                            : 0;
     if (size == 0) return false;
     const unsigned second = byte(i + 1);
     // Not longer than need be, and not above U+10FFFF.
-    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f)) return false;
+    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f))
+      return false;
     for (std::size_t j = 1; j < size; ++j) {
       if ((byte(i + j) & 0xc0) != 0x80) return false;
     }

@@ -13,10 +13,11 @@ namespace weft::process {
 
 namespace {
 
-constexpr std::array<const char*, 10> kTypeNames{"NoneType", "bool", "int", "float", "str", "bytes", "list", "tuple", "dict", "set"};
+constexpr std::array<const char*, 10> kTypeNames{"NoneType", "bool", "int",   "float", "str",
+                                                 "bytes",    "list", "tuple", "dict",  "set"};
 
-// Alike, however they are ordered: no two members of one set have the same key, and a key that is no number equal to itself
-// (NaN) is found nowhere.
+// Alike, however they are ordered: no two members of one set have the same key, and a key that is no number equal to
+// itself (NaN) is found nowhere.
 bool same_members(const std::vector<PyValue>& a, const std::vector<PyValue>& b) {
   if (a.size() != b.size()) return false;
   const auto keys = [](const std::vector<PyValue>& values) {
@@ -92,7 +93,8 @@ struct Repr {
     return result + '}';
   }
   std::string operator()(const PySet& set) const {
-    std::string result = set.items.empty() ? (set.frozen ? "frozenset(" : "set(") : (set.frozen ? "frozenset({" : "{");
+    std::string result =
+        set.items.empty() ? (set.frozen ? "frozenset(" : "set(") : (set.frozen ? "frozenset({" : "{");
     join(result, set.items);
     return result + (set.items.empty() ? ")" : set.frozen ? "})" : "}");
   }
@@ -115,7 +117,9 @@ const char* PyValue::type_name() const noexcept {
   return kTypeNames[value_.index()];
 }
 
-std::string PyValue::repr() const { return std::visit(Repr{}, value_); }
+std::string PyValue::repr() const {
+  return std::visit(Repr{}, value_);
+}
 
 void PyValue::fail_type(std::size_t wanted) const {
   throw PickleError{std::string{"a Python value is a "} + type_name() + ", not a " + kTypeNames[wanted]};
@@ -128,11 +132,17 @@ const PyValue* PyDict::find(std::string_view key) const {
   return nullptr;
 }
 
-bool operator==(const PyValue& a, const PyValue& b) { return a.value_ == b.value_; }
+bool operator==(const PyValue& a, const PyValue& b) {
+  return a.value_ == b.value_;
+}
 
-bool operator==(const PyTuple& a, const PyTuple& b) { return a.items == b.items; }
+bool operator==(const PyTuple& a, const PyTuple& b) {
+  return a.items == b.items;
+}
 
-bool operator==(const PySet& a, const PySet& b) { return a.frozen == b.frozen && same_members(a.items, b.items); }
+bool operator==(const PySet& a, const PySet& b) {
+  return a.frozen == b.frozen && same_members(a.items, b.items);
+}
 
 bool operator==(const PyDict& a, const PyDict& b) {
   if (a.items.size() != b.items.size()) return false;
@@ -195,7 +205,8 @@ void append_key(std::string& to, const PyValue& value) {
     void operator()(const PyList&) const { fail(); }
     void operator()(const PyDict&) const { fail(); }
     [[noreturn]] void fail() const {
-      throw PickleError{std::string{"a "} + value.type_name() + " cannot be a key of a dict or a member of a set: it is unhashable"};
+      throw PickleError{std::string{"a "} + value.type_name() +
+                        " cannot be a key of a dict or a member of a set: it is unhashable"};
     }
   };
   std::visit(Append{to, value}, value.variant());

@@ -21,7 +21,8 @@ using namespace weft::detail;
 namespace {
 
 [[noreturn]] void fail(int error, std::size_t place, int fd) {
-  throw OSError{error, "wait for", "object " + std::to_string(place) + " (descriptor " + std::to_string(fd) + ')'};
+  throw OSError{error, "wait for",
+                "object " + std::to_string(place) + " (descriptor " + std::to_string(fd) + ')'};
 }
 
 class Crowd {
@@ -36,7 +37,8 @@ class Crowd {
   [[nodiscard]] std::vector<std::size_t> look() {
     std::vector<std::size_t> ready;
     const int result = port::sys_ppoll(polled_.data(), count_, 0);
-    if (result < 0 && result != -EINTR) throw OSError{-result, "wait for", std::to_string(count_) + " objects"};
+    if (result < 0 && result != -EINTR)
+      throw OSError{-result, "wait for", std::to_string(count_) + " objects"};
     for (std::size_t i = 0; i < count_ && result > 0; ++i) {
       if (polled_[i].revents & POLLNVAL) fail(EBADF, i, polled_[i].fd);
       if (polled_[i].revents != 0) ready.push_back(i);
@@ -59,13 +61,15 @@ class Crowd {
     const std::vector<Outcome> outcomes(count_, kFired);
     Entry entry;
     if (!arm(self, entry, Interruptible::Yes)) throw_interruption();
-    return static_cast<ThreadContext&>(self).park_on({polled_.data(), outcomes.data(), count_}, kRecord, deadline);
+    return static_cast<ThreadContext&>(self).park_on({polled_.data(), outcomes.data(), count_}, kRecord,
+                                                     deadline);
   }
 
-  // Each by its number, in the epoll instance for descriptors that are not weft's: whoever owns it, there it can be waited for
-  // beside whatever else is done with it. Which of them it was, another look tells.
+  // Each by its number, in the epoll instance for descriptors that are not weft's: whoever owns it, there it can be
+  // waited for beside whatever else is done with it. Which of them it was, another look tells.
   Outcome wait_on_fiber(Context& self, Deadline deadline) {
-    if (const int result = watch_foreign_descriptors(); result < 0) throw OSError{-result, "wait for", "descriptors"};
+    if (const int result = watch_foreign_descriptors(); result < 0)
+      throw OSError{-result, "wait for", "descriptors"};
     const auto entries = std::make_unique<Entry[]>(count_);
     Entry armed;
     if (!arm(self, armed, Interruptible::Yes)) throw_interruption();

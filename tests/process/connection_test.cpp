@@ -28,7 +28,9 @@ namespace {
 using namespace std::string_literals;
 using process::Connection;
 
-Deadline soon() { return Deadline::after(20ms); }
+Deadline soon() {
+  return Deadline::after(20ms);
+}
 
 std::string patterned(std::size_t size, unsigned seed = 0) {
   std::string bytes(size, '\0');
@@ -58,13 +60,14 @@ std::string text_of_protocol_error(F call) {
 }
 
 class ConnectionTest : public TransportTest {};
-INSTANTIATE_TEST_SUITE_P(, ConnectionTest,
-                         testing::Combine(testing::Values(ContextKind::Thread, ContextKind::OneWorker, ContextKind::TwoWorkers),
-                                          testing::Values(Transport::Pair, Transport::OneWay, Transport::SystemPipe,
-                                                          Transport::UnixSocket, Transport::Tcp)),
-                         [](const auto& instance) {
-                           return name_of(std::get<0>(instance.param)) + name_of(std::get<1>(instance.param));
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    , ConnectionTest,
+    testing::Combine(testing::Values(ContextKind::Thread, ContextKind::OneWorker, ContextKind::TwoWorkers),
+                     testing::Values(Transport::Pair, Transport::OneWay, Transport::SystemPipe,
+                                     Transport::UnixSocket, Transport::Tcp)),
+    [](const auto& instance) {
+      return name_of(std::get<0>(instance.param)) + name_of(std::get<1>(instance.param));
+    });
 
 TEST_P(ConnectionTest, CarriesMessagesWholeAndInOrder) {
   run([] {
@@ -200,7 +203,8 @@ TEST_P(ConnectionTest, AMessageThatIsTooLongEndsReceiving) {
     out.send_bytes(std::string(100, 'x'));
     EXPECT_EQ(in.recv_bytes(patiently(), 100).size(), 100u);
     out.send_bytes(std::string(101, 'x'));
-    EXPECT_NE(text_of_protocol_error([&in = in] { (void)in.recv_bytes(patiently(), 100); }).find("101 bytes"), std::string::npos);
+    EXPECT_NE(text_of_protocol_error([&in = in] { (void)in.recv_bytes(patiently(), 100); }).find("101 bytes"),
+              std::string::npos);
     EXPECT_FALSE(in.readable());
     EXPECT_EQ(in.closed(), is_one_way(transport()));
     EXPECT_THROW((void)in.recv_bytes(patiently()), InvalidStateError);
@@ -226,7 +230,9 @@ TEST_P(ConnectionTest, ASendThatRunsOutOfTimeInTheMiddleEndsTheStreamForBoth) {
     EXPECT_THROW(out.send_bytes(std::string(50'000'000, 'x'), soon()), TimeoutError);
     const int again = error_of([&out = out] { out.send_bytes("x", soon()); });
     EXPECT_TRUE(again == EPIPE || again == EBADF) << again;
-    EXPECT_NE(text_of_protocol_error([&in = in] { (void)in.recv_bytes(patiently()); }).find("inside a message"), std::string::npos);
+    EXPECT_NE(
+        text_of_protocol_error([&in = in] { (void)in.recv_bytes(patiently()); }).find("inside a message"),
+        std::string::npos);
   });
 }
 
@@ -289,11 +295,15 @@ TEST_P(ConnectionTest, WaitsForManyAtOnce) {
   });
 }
 
-// The open file is shared with whoever has a copy of the descriptor, perhaps a program that knows nothing of O_NONBLOCK.
+// The open file is shared with whoever has a copy of the descriptor, perhaps a program that knows nothing of
+// O_NONBLOCK.
 TEST_P(ConnectionTest, LeavesTheFlagsOfTheOpenFileAlone) {
   run([] {
     int fds[2];
-    ASSERT_EQ(transport() == Transport::SystemPipe ? ::pipe2(fds, O_CLOEXEC) : ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    ASSERT_EQ(transport() == Transport::SystemPipe
+                  ? ::pipe2(fds, O_CLOEXEC)
+                  : ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds),
+              0);
     const OwnedFd shared = OwnedFd::duplicate(fds[0]);
     const OwnedFd other{fds[1]};
     Connection in{OwnedFd{fds[0]}};
@@ -302,7 +312,8 @@ TEST_P(ConnectionTest, LeavesTheFlagsOfTheOpenFileAlone) {
   });
 }
 
-// ---- values ----------------------------------------------------------------------------------------------------------
+// ---- values
+// ----------------------------------------------------------------------------------------------------------
 
 struct Order {
   int number = 0;
@@ -330,9 +341,13 @@ TEST_P(ConnectionTest, SaysThatAValueIsOfAnotherType) {
   run([] {
     auto [out, in] = ends();
     out.send(42);
-    EXPECT_NE(text_of_protocol_error([&in = in] { (void)in.recv<std::string>(patiently()); }).find("another type"), std::string::npos);
+    EXPECT_NE(
+        text_of_protocol_error([&in = in] { (void)in.recv<std::string>(patiently()); }).find("another type"),
+        std::string::npos);
     out.send(std::int64_t{42});
-    EXPECT_NE(text_of_protocol_error([&in = in] { (void)in.recv<std::int32_t>(patiently()); }).find("left over"), std::string::npos);
+    EXPECT_NE(
+        text_of_protocol_error([&in = in] { (void)in.recv<std::int32_t>(patiently()); }).find("left over"),
+        std::string::npos);
     out.send(1);
     EXPECT_EQ(in.recv<int>(patiently()), 1);
   });
@@ -406,7 +421,8 @@ TEST(ConnectionValues, AtMost253DescriptorsGoAlong) {
   here.send(many);
   EXPECT_EQ(there.recv<std::vector<OwnedFd>>(patiently()).size(), 253u);
   many.push_back(OwnedFd::duplicate(here.fileno()));
-  EXPECT_NE(text_of_protocol_error([&here = here, &many] { here.send(many); }).find("253"), std::string::npos);
+  EXPECT_NE(text_of_protocol_error([&here = here, &many] { here.send(many); }).find("253"),
+            std::string::npos);
 }
 
 // ---- whoever feeds it byte by byte ----------------------------------------------------------------------------------
@@ -444,7 +460,8 @@ TEST_P(RawFrames, OfTheLongFormAreReadAtAnySize) {
 
 TEST_P(RawFrames, ContinueWhereATimeLimitCutThem) {
   run([] {
-    for (const std::string& stream : {"\0\0\0\5hello\0\0\0\2hi"s, "\xff\xff\xff\xff\0\0\0\0\0\0\0\5hello\0\0\0\2hi"s}) {
+    for (const std::string& stream :
+         {"\0\0\0\5hello\0\0\0\2hi"s, "\xff\xff\xff\xff\0\0\0\0\0\0\0\5hello\0\0\0\2hi"s}) {
       auto [raw, in] = scene();
       std::vector<std::string> got;
       for (const char byte : stream) {
@@ -480,7 +497,9 @@ TEST_P(RawFrames, CutByTheEndOfTheStreamAreAnError) {
         auto [raw, in] = scene();
         raw.send_all(std::string_view{stream}.substr(0, cut));
         raw.close();
-        EXPECT_NE(text_of_protocol_error([&in = in] { (void)in.recv_bytes(patiently()); }).find("inside a message"), std::string::npos)
+        EXPECT_NE(
+            text_of_protocol_error([&in = in] { (void)in.recv_bytes(patiently()); }).find("inside a message"),
+            std::string::npos)
             << cut;
       }
     }
@@ -492,7 +511,8 @@ TEST_P(RawFrames, OfImpossibleSizesAreRefused) {
     for (const std::string& size : {"\xff\xff\xff\xfe"s, "\x80\0\0\0"s, "\xc0\1\2\3"s}) {
       auto [raw, in] = scene();
       raw.send_all(size + "rest");
-      EXPECT_NE(text_of_protocol_error([&in = in] { (void)in.recv_bytes(patiently()); }).find("cannot have"), std::string::npos);
+      EXPECT_NE(text_of_protocol_error([&in = in] { (void)in.recv_bytes(patiently()); }).find("cannot have"),
+                std::string::npos);
       EXPECT_FALSE(in.readable());
     }
     auto [raw, in] = scene();
@@ -568,7 +588,8 @@ TEST(Connection, ReceivingIsACancellationPointAndLosesNothing) {
   });
 }
 
-// ---- other processes -------------------------------------------------------------------------------------------------
+// ---- other processes
+// -------------------------------------------------------------------------------------------------
 
 // Runs body() in a forked child, which then exits with what it returns.
 template <class F>
@@ -595,7 +616,8 @@ TEST(ConnectionBetweenProcesses, CarriesMessagesBothWays) {
   auto [here, there] = process::pipe();
   const pid_t child = forked([&here = here, &there = there] {
     here.close();
-    for (std::string message; !(message = there.recv_bytes(patiently())).empty();) there.send_bytes(message + message, patiently());
+    for (std::string message; !(message = there.recv_bytes(patiently())).empty();)
+      there.send_bytes(message + message, patiently());
     return 7;
   });
   there.close();
@@ -634,7 +656,9 @@ TEST(ConnectionBetweenProcesses, AProcessKilledInTheMiddleOfAMessageEndsIt) {
   ASSERT_TRUE(here.poll(patiently()));  // it has begun, and cannot get any further
   ::kill(child, SIGKILL);
   EXPECT_EQ(status_of(child), -SIGKILL);
-  EXPECT_NE(text_of_protocol_error([&here = here] { (void)here.recv_bytes(patiently()); }).find("inside a message"), std::string::npos);
+  EXPECT_NE(
+      text_of_protocol_error([&here = here] { (void)here.recv_bytes(patiently()); }).find("inside a message"),
+      std::string::npos);
 }
 
 TEST(ConnectionBetweenProcesses, AProcessKilledWithAMessageHalfReadEndsTheSender) {
@@ -691,7 +715,9 @@ TEST(ConnectionBetweenProcesses, TwoCanShareAnEndIfTheyTakeTurns) {
       EXPECT_EQ(there.recv_bytes(patiently()), "message " + std::to_string(i));
       continue;
     }
-    const pid_t child = forked([&there = there, i] { return there.recv_bytes(patiently()) == "message " + std::to_string(i) ? 0 : 1; });
+    const pid_t child = forked([&there = there, i] {
+      return there.recv_bytes(patiently()) == "message " + std::to_string(i) ? 0 : 1;
+    });
     EXPECT_EQ(status_of(child), 0) << i;
   }
 }

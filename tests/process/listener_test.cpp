@@ -27,7 +27,9 @@ using process::Connection;
 using process::Listener;
 using process::ListenerAddress;
 
-Deadline soon() { return Deadline::after(30ms); }
+Deadline soon() {
+  return Deadline::after(30ms);
+}
 
 bool exists(const std::string& path) {
   struct stat status;
@@ -62,9 +64,11 @@ const std::string kKey = "a key of the tests";
 TEST_P(ListenerTest, ConnectsOverEveryKindOfAddress) {
   run([] {
     const Folder folder;
-    for (const ListenerAddress& address : {ListenerAddress{"127.0.0.1", 0}, ListenerAddress{"localhost", 0}, ListenerAddress{folder / "path"},
-                                           ListenerAddress{'\0' + unique_name()}, ListenerAddress{Address::ipv4("127.0.0.1", 0)}}) {
-      for (const std::optional<std::string>& key : {std::optional<std::string>{}, std::optional<std::string>{kKey}}) {
+    for (const ListenerAddress& address :
+         {ListenerAddress{"127.0.0.1", 0}, ListenerAddress{"localhost", 0}, ListenerAddress{folder / "path"},
+          ListenerAddress{'\0' + unique_name()}, ListenerAddress{Address::ipv4("127.0.0.1", 0)}}) {
+      for (const std::optional<std::string>& key :
+           {std::optional<std::string>{}, std::optional<std::string>{kKey}}) {
         Listener listener{address, {.authkey = key}};
         Task caller = start([&] {
           Client client{listener.address(), {.authkey = key}};
@@ -100,11 +104,15 @@ TEST_P(ListenerTest, OfNoAddressHasAPathThatOnlyItsUserCanReach) {
 TEST_P(ListenerTest, BothSidesLearnOfAWrongKey) {
   run([] {
     Listener listener{{"127.0.0.1", 0}, {.authkey = kKey}};
-    Task caller = start([&] { EXPECT_THROW((Client{listener.address(), {.authkey = "another"}}), AuthenticationError); });
+    Task caller = start([&] {
+      EXPECT_THROW((Client{listener.address(), {.authkey = "another"}}), AuthenticationError);
+    });
     EXPECT_THROW((void)listener.accept(patiently()), AuthenticationError);
     caller.join();
     // It goes on.
-    Task friendly = start([&] { Client{listener.address(), {.authkey = kKey}}.send_bytes("known", patiently()); });
+    Task friendly = start([&] {
+      Client{listener.address(), {.authkey = kKey}}.send_bytes("known", patiently());
+    });
     EXPECT_EQ(listener.accept(patiently()).recv_bytes(patiently()), "known");
     friendly.join();
   });
@@ -118,7 +126,9 @@ TEST_P(ListenerTest, ASilentClientHoldsUpNobody) {
       silent.push_back(Socket::tcp());
       silent.back().connect(listener.address());
     }
-    Task caller = start([&] { Client{listener.address(), {.authkey = kKey}}.send_bytes("I know it", patiently()); });
+    Task caller = start([&] {
+      Client{listener.address(), {.authkey = kKey}}.send_bytes("I know it", patiently());
+    });
     EXPECT_EQ(listener.accept(patiently()).recv_bytes(patiently()), "I know it");
     caller.join();
   });
@@ -143,7 +153,9 @@ TEST_P(ListenerTest, PassesOverAClientThatGoesAway) {
       Socket gone = Socket::tcp();
       gone.connect(listener.address());
     }
-    Task caller = start([&] { Client{listener.address(), {.authkey = kKey}}.send_bytes("here", patiently()); });
+    Task caller = start([&] {
+      Client{listener.address(), {.authkey = kKey}}.send_bytes("here", patiently());
+    });
     EXPECT_EQ(listener.accept(patiently()).recv_bytes(patiently()), "here");
     caller.join();
   });
@@ -161,7 +173,8 @@ TEST_P(ListenerTest, RefusesAClientThatSpeaksAnotherProtocol) {
 
 TEST_P(ListenerTest, AcceptWaitsNoLongerThanItsDeadlineAndClosingEndsIt) {
   run([] {
-    for (const std::optional<std::string>& key : {std::optional<std::string>{}, std::optional<std::string>{kKey}}) {
+    for (const std::optional<std::string>& key :
+         {std::optional<std::string>{}, std::optional<std::string>{kKey}}) {
       Listener listener{{"127.0.0.1", 0}, {.authkey = key}};
       EXPECT_TRUE(process::wait({listener}, 5ms).empty());
       EXPECT_THROW((void)listener.accept(soon()), TimeoutError);
@@ -221,7 +234,8 @@ TEST(ClientTest, SaysThatNobodyListens) {
   }
 }
 
-// ---- CPython on the other side ---------------------------------------------------------------------------------------
+// ---- CPython on the other side
+// ---------------------------------------------------------------------------------------
 
 /// tests/process/python/peer.py, run by WEFT_TEST_PYTHON, or by the python3 of the system.
 class PythonPeer {
@@ -229,7 +243,9 @@ class PythonPeer {
   PythonPeer(const std::string& role, const std::string& address, const std::string& key) {
     const std::string script = source_dir() + "/tests/process/python/peer.py";
     const char* const chosen = ::getenv("WEFT_TEST_PYTHON");
-    const std::string python = chosen ? chosen : ::access("/usr/bin/python3", X_OK) == 0 ? "/usr/bin/python3" : "python3";
+    const std::string python = chosen                                    ? chosen
+                               : ::access("/usr/bin/python3", X_OK) == 0 ? "/usr/bin/python3"
+                                                                         : "python3";
     int fds[2];
     if (::pipe2(fds, O_CLOEXEC) != 0) throw OSError{errno, "make a pipe"};
     output_ = OwnedFd{fds[0]};
@@ -237,7 +253,8 @@ class PythonPeer {
     child_ = ::fork();
     if (child_ == 0) {
       ::dup2(its_end.get(), STDOUT_FILENO);
-      ::execlp(python.c_str(), python.c_str(), script.c_str(), role.c_str(), address.c_str(), key.c_str(), nullptr);
+      ::execlp(python.c_str(), python.c_str(), script.c_str(), role.c_str(), address.c_str(), key.c_str(),
+               nullptr);
       ::_exit(127);
     }
   }
@@ -267,7 +284,9 @@ class PythonPeer {
   pid_t child_ = -1;
 };
 
-bool there_is_python() { return ::system("python3 -c '' 2>/dev/null || /usr/bin/python3 -c '' 2>/dev/null") == 0; }
+bool there_is_python() {
+  return ::system("python3 -c '' 2>/dev/null || /usr/bin/python3 -c '' 2>/dev/null") == 0;
+}
 
 std::string hex(std::string_view bytes) {
   std::string text;
@@ -298,7 +317,9 @@ struct Place {
 
 std::vector<Place> places(const Folder& folder) {
   const std::string name = unique_name();
-  return {{"Tcp", "127.0.0.1:0", {"127.0.0.1", 0}}, {"Path", folder / "path", folder / "path"}, {"Abstract", '@' + name, '\0' + name}};
+  return {{"Tcp", "127.0.0.1:0", {"127.0.0.1", 0}},
+          {"Path", folder / "path", folder / "path"},
+          {"Abstract", '@' + name, '\0' + name}};
 }
 
 class WithPython : public testing::Test {
@@ -311,11 +332,13 @@ class WithPython : public testing::Test {
 TEST_F(WithPython, ItsClientTalksToOurListener) {
   const Folder folder;
   for (const Place& place : places(folder)) {
-    for (const std::optional<std::string>& key : {std::optional<std::string>{}, std::optional<std::string>{kKey}}) {
+    for (const std::optional<std::string>& key :
+         {std::optional<std::string>{}, std::optional<std::string>{kKey}}) {
       SCOPED_TRACE(place.name + (key ? " with a key"s : " without"s));
       Listener listener{place.address, {.authkey = key}};
       const Address& where = listener.address();
-      PythonPeer peer{"client", where.is_unix() ? place.for_python : where.to_string(), key ? hex(*key) : "none"};
+      PythonPeer peer{"client", where.is_unix() ? place.for_python : where.to_string(),
+                      key ? hex(*key) : "none"};
       talk_to_python(listener.accept(patiently()));
       EXPECT_EQ(peer.status(), 0);
     }
@@ -325,12 +348,14 @@ TEST_F(WithPython, ItsClientTalksToOurListener) {
 TEST_F(WithPython, OurClientTalksToItsListener) {
   const Folder folder;
   for (const Place& place : places(folder)) {
-    for (const std::optional<std::string>& key : {std::optional<std::string>{}, std::optional<std::string>{kKey}}) {
+    for (const std::optional<std::string>& key :
+         {std::optional<std::string>{}, std::optional<std::string>{kKey}}) {
       SCOPED_TRACE(place.name + (key ? " with a key"s : " without"s));
       PythonPeer peer{"listener", place.for_python, key ? hex(*key) : "none"};
       const std::string line = peer.line();
       ASSERT_NE(line, "");
-      const Address address = place.address.address().is_unix() ? place.address.address() : Address::parse(line);
+      const Address address =
+          place.address.address().is_unix() ? place.address.address() : Address::parse(line);
       talk_to_python(Client{address, {.authkey = key}});
       EXPECT_EQ(peer.status(), 0);
     }

@@ -22,8 +22,12 @@ inline std::string name_of(Transport transport) {
   return kNames[static_cast<int>(transport)];
 }
 
-[[nodiscard]] inline bool is_one_way(Transport transport) { return transport == Transport::OneWay || transport == Transport::SystemPipe; }
-[[nodiscard]] inline bool carries_descriptors(Transport transport) { return transport != Transport::SystemPipe && transport != Transport::Tcp; }
+[[nodiscard]] inline bool is_one_way(Transport transport) {
+  return transport == Transport::OneWay || transport == Transport::SystemPipe;
+}
+[[nodiscard]] inline bool carries_descriptors(Transport transport) {
+  return transport != Transport::SystemPipe && transport != Transport::Tcp;
+}
 
 /// The first sends, the second receives; most can do both.
 struct Ends {
@@ -58,7 +62,8 @@ inline Ends ends_of(Transport transport) {
     case Transport::UnixSocket:
       return connected_sockets(Address::abstract("weft-connection-" + std::to_string(::getpid()) + '-' +
                                                  std::to_string(Clock::now().time_since_epoch().count())));
-    case Transport::Tcp: return connected_sockets(Address::ipv4("127.0.0.1", 0));
+    case Transport::Tcp:
+      return connected_sockets(Address::ipv4("127.0.0.1", 0));
   }
   return {};
 }
@@ -85,6 +90,8 @@ class TransportTest : public testing::TestWithParam<std::tuple<ContextKind, Tran
   }
 };
 
-inline Deadline patiently() { return Deadline::after(kPatience); }
+inline Deadline patiently() {
+  return Deadline::after(kPatience);
+}
 
 }  // namespace weft::test

@@ -27,7 +27,8 @@ class Link;
 /// What select() waits for at a connection.
 class ConnectionWay : public weft::detail::DescriptorWay {
  public:
-  ConnectionWay(const Connection& connection, Wanted wanted) : DescriptorWay{wanted}, connection_{connection} {}
+  ConnectionWay(const Connection& connection, Wanted wanted)
+      : DescriptorWay{wanted}, connection_{connection} {}
 
  private:
   [[nodiscard]] weft::detail::Descriptor* find() const noexcept override;
@@ -51,27 +52,32 @@ class BufferTooShort : public Error {
 /// Which ways an end of a pipe is for.
 enum class Ways : unsigned char { Both, Receive, Send };
 
-/// One end of a stream that carries whole messages between processes: pipe(), Listener, connect(), or a descriptor.
+/// One end of a stream that carries whole messages between processes: pipe(), Listener, Client, or a descriptor.
 ///
-/// Semantics:     after Python multiprocessing.connection.Connection, byte for byte: send_bytes() and recv_bytes() talk to a CPython
-///                process, and pickle::dumps() (<weft/process/pickle.hpp>) makes what its recv() takes. send() and recv<T>() are for
-///                processes of the same program. Differs: every call takes a deadline, messages of several users never mix, descriptors
-///                travel inside values, close() wakes whoever waits.
-/// Messages:      any size up to what the receiver allows. Memory grows with the bytes that came, not with the size that was announced.
-/// The end:       when the other end is closed, or its last process has died, and everything it sent was received: EndOfStream. When it
-///                ended inside a message: ProtocolError. Sending to it then: OSError with EPIPE; no signal is raised.
-/// Time limits:   a receive that ran out of time, or was cancelled, may be repeated: the message continues where it was. A send that
-///                ran out of time before its first byte sent nothing; in the middle of a message it leaves a stream that nobody can read:
-///                the other end is told (it sees the end of the stream inside a message), and further sends throw OSError with EPIPE.
-/// Thread-safety: any number of threads and fibers of a process may send and receive at once: whole messages, one after another. If
-///                several *processes* use the same end (after a fork, or sent to several), they must take turns by a process::Lock:
-///                nothing beyond the message asked for is ever read ahead. Moving or destroying needs it to be otherwise unused.
-/// Blocking:      parks the fiber, or the thread when called outside one; a cancellation point. A fiber that never has to wait lets others
-///                run after every 64 messages.
-/// Sharing:       O_NONBLOCK belongs to the open file, which other processes may have too, so that it is left alone. Sockets are used
-///                with MSG_DONTWAIT; a pipe or FIFO is opened anew (through /proc/self/fd) for an open file of its own.
-/// Cost:          send: one system call; receive: two, and one more where it has to wait. 64 bytes there and back take as long as over a
-///                bare socket pair.
+/// Semantics:     after Python multiprocessing.connection.Connection, byte for byte: send_bytes() and recv_bytes() talk
+///                to a CPython process, and pickle::dumps() (<weft/process/pickle.hpp>) makes what its recv() takes.
+///                send() and recv<T>() are for processes of the same program. Differs: every call takes a deadline,
+///                messages of several users never mix, descriptors travel inside values, close() wakes whoever waits.
+/// Messages:      any size up to what the receiver allows. Memory grows with the bytes that came, not with the size
+///                that was announced.
+/// The end:       when the other end is closed, or its last process has died, and everything it sent was received:
+///                EndOfStream. When it ended inside a message: ProtocolError. Sending to it then: OSError with EPIPE;
+///                no signal is raised.
+/// Time limits:   a receive that ran out of time, or was cancelled, may be repeated: the message continues where it
+///                was. A send that ran out of time before its first byte sent nothing; in the middle of a message it
+///                leaves a stream that nobody can read: the other end is told (it sees the end of the stream inside a
+///                message), and further sends throw OSError with EPIPE.
+/// Thread-safety: any number of threads and fibers of a process may send and receive at once: whole messages, one after
+///                another. If several *processes* use the same end (after a fork, or sent to several), they must take
+///                turns by a process::Lock: nothing beyond the message asked for is ever read ahead. Moving or
+///                destroying needs it to be otherwise unused.
+/// Blocking:      parks the fiber, or the thread when called outside one; a cancellation point. A fiber that never has
+///                to wait lets others run after every 64 messages.
+/// Sharing:       O_NONBLOCK belongs to the open file, which other processes may have too, so that it is left alone.
+///                Sockets are used with MSG_DONTWAIT; a pipe or FIFO is opened anew (through /proc/self/fd) for an open
+///                file of its own.
+/// Cost:          send: one system call; receive: two, and one more where it has to wait. 64 bytes there and back take
+///                as long as over a bare socket pair.
 class Connection {
  public:
   /// The longest message that is received unless a call says otherwise.
@@ -79,7 +85,8 @@ class Connection {
 
   /// Holds nothing: every call throws OSError with EBADF.
   Connection() noexcept;
-  /// Takes over a stream socket, a pipe or a FIFO, and closes it if this throws. A pipe is used the way it was opened, whatever `ways` says.
+  /// Takes over a stream socket, a pipe or a FIFO, and closes it if this throws. A pipe is used the way it was opened,
+  /// whatever `ways` says.
   /// Throws: OSError: it is something else, or a pipe that cannot be opened anew.
   explicit Connection(OwnedFd fd, Ways ways = Ways::Both);
   Connection(Connection&& other) noexcept;
@@ -95,16 +102,18 @@ class Connection {
   void send_bytes(std::string_view message, Deadline deadline = {});
   void send_bytes(std::span<const std::byte> message, Deadline deadline = {});
 
-  /// The next message. Throws: EndOfStream; ProtocolError: the stream ended inside it, or it is longer than `most_bytes`, and this
-  /// end cannot receive any more; TimeoutError; OSError; InvalidStateError: this end only sends.
+  /// The next message. Throws: EndOfStream; ProtocolError: the stream ended inside it, or it is longer than
+  /// `most_bytes`, and this end cannot receive any more; TimeoutError; OSError; InvalidStateError: this end only sends.
   [[nodiscard]] std::string recv_bytes(Deadline deadline = {}, std::uint64_t most_bytes = kMostBytes);
-  /// The next message, into the caller's memory. Returns its length. Throws: as recv_bytes(); BufferTooShort, which has the message.
+  /// The next message, into the caller's memory. Returns its length. Throws: as recv_bytes(); BufferTooShort, which has
+  /// the message.
   [[nodiscard]] std::size_t recv_bytes_into(std::span<std::byte> buffer, Deadline deadline = {});
 
   // ---- values
 
-  /// Sends a value of any Sendable type (see <weft/process/sendable.hpp>) as one message; descriptors in it go along (over UNIX
-  /// sockets, at most 253). Throws: as send_bytes(); ProtocolError: too many descriptors, or not a UNIX socket; what sending T throws.
+  /// Sends a value of any Sendable type (see <weft/process/sendable.hpp>) as one message; descriptors in it go along
+  /// (over UNIX sockets, at most 253). Throws: as send_bytes(); ProtocolError: too many descriptors, or not a UNIX
+  /// socket; what sending T throws.
   template <class T>
   void send(const T& value, Deadline deadline = {}) {
     std::byte room[kRoom];
@@ -122,14 +131,16 @@ class Connection {
     return value;
   }
 
-  /// Sends one descriptor as CPython's send_handle() does, beside the messages. Over UNIX sockets only. Throws: as send_bytes().
+  /// Sends one descriptor as CPython's send_handle() does, beside the messages. Over UNIX sockets only. Throws: as
+  /// send_bytes().
   void send_descriptor(int fd, Deadline deadline = {});
   /// Throws: as recv_bytes(); ProtocolError: something else came.
   [[nodiscard]] OwnedFd recv_descriptor(Deadline deadline = {});
 
   // ---- waiting without receiving
 
-  /// Whether a receive would find something, be it the end; waits for it until the deadline. (A message may still be incomplete.)
+  /// Whether a receive would find something, be it the end; waits for it until the deadline. (A message may still be
+  /// incomplete.)
   /// Throws: OSError; InvalidStateError: this end only sends.
   [[nodiscard]] bool poll(Deadline deadline = Deadline::already());
   template <class Rep, class Period>
@@ -139,11 +150,13 @@ class Connection {
   /// Cases of select(): ready when poll() would say so; when a send would not wait.
   template <class F>
   [[nodiscard]] auto on_readable(F callable) const {
-    return weft::detail::SelectCase<detail::ConnectionWay, F>{std::move(callable), *this, detail::ConnectionWay::Wanted::Readable};
+    return weft::detail::SelectCase<detail::ConnectionWay, F>{std::move(callable), *this,
+                                                              detail::ConnectionWay::Wanted::Readable};
   }
   template <class F>
   [[nodiscard]] auto on_writable(F callable) const {
-    return weft::detail::SelectCase<detail::ConnectionWay, F>{std::move(callable), *this, detail::ConnectionWay::Wanted::Writable};
+    return weft::detail::SelectCase<detail::ConnectionWay, F>{std::move(callable), *this,
+                                                              detail::ConnectionWay::Wanted::Writable};
   }
 
   // ---- the end
@@ -178,7 +191,8 @@ class Connection {
   std::unique_ptr<detail::Link> link_;
 };
 
-/// A connection goes to another process with its descriptor; this process's handle stays open. The end is then shared: close one of them.
+/// A connection goes to another process with its descriptor; this process's handle stays open. The end is then shared:
+/// close one of them.
 /// Throws: InvalidStateError: a message has been received in part.
 template <>
 struct Transfer<Connection> {
@@ -186,9 +200,11 @@ struct Transfer<Connection> {
   [[nodiscard]] static Connection receive(Incoming& in);
 };
 
-/// Two connected ends, UNIX sockets. With `duplex` each sends and receives; else the first only receives and the second only sends.
+/// Two connected ends, UNIX sockets. With `duplex` each sends and receives; else the first only receives and the second
+/// only sends.
 /// A forked child has both: each process closes the end it does not use, or else nobody sees the stream end.
-/// Semantics: after Python multiprocessing.Pipe; differs: one way is a socket pair as well, so that descriptors can go along.
+/// Semantics: after Python multiprocessing.Pipe; differs: one way is a socket pair as well, so that descriptors can go
+/// along.
 /// Throws: OSError.
 [[nodiscard]] std::pair<Connection, Connection> pipe(bool duplex = true);
 

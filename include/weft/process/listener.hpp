@@ -22,7 +22,8 @@ class ListenerAddress {
   ListenerAddress(std::string_view path);
   ListenerAddress(const char* path) : ListenerAddress{std::string_view{path}} {}
   ListenerAddress(const std::string& path) : ListenerAddress{std::string_view{path}} {}
-  /// IPv4, as in Python; the host may be a name, empty means all of this machine's addresses; port 0: any. Throws: ResolveError.
+  /// IPv4, as in Python; the host may be a name, empty means all of this machine's addresses; port 0: any. Throws:
+  /// ResolveError.
   ListenerAddress(std::string_view host, std::uint16_t port);
 
   [[nodiscard]] const Address& address() const noexcept { return address_; }
@@ -32,8 +33,9 @@ class ListenerAddress {
 };
 
 struct ListenerOptions {
-  /// What both ends must know. It authenticates the peers and nothing more: what follows is neither encrypted nor protected, so that
-  /// TCP is for networks that are trusted. Use a key for nothing else; 32 random bytes are a good one. Nothing: whoever can connect may.
+  /// What both ends must know. It authenticates the peers and nothing more: what follows is neither encrypted nor
+  /// protected, so that TCP is for networks that are trusted. Use a key for nothing else; 32 random bytes are a good
+  /// one. Nothing: whoever can connect may.
   std::optional<std::string> authkey = {};
   /// Connections that the kernel completes before accept() takes them.
   int backlog = 128;
@@ -45,8 +47,8 @@ struct ListenerOptions {
 
 /// Waits for connections of other processes, of weft or of CPython, that know a key.
 ///
-/// Semantics:     after Python multiprocessing.connection.Listener; differs: a silent client holds up nobody, and is dropped in time; an
-///                authkey that is empty is refused (Python 3.11 takes it for none).
+/// Semantics:     after Python multiprocessing.connection.Listener; differs: a silent client holds up nobody, and is
+///                dropped in time; an authkey that is empty is refused (Python 3.11 takes it for none).
 /// Thread-safety: any number of threads and fibers may accept() at once; close() ends them.
 /// Blocking:      parks the fiber, or the thread when called outside one; a cancellation point.
 /// Errors:        OSError such as "bind to unix:/tmp/x: Address already in use": a path that exists is not replaced.
@@ -61,8 +63,9 @@ class Listener {
   /// close().
   ~Listener();
 
-  /// The next client. Throws: AuthenticationError: one that does not know the key, or does not speak the protocol; accept() may be
-  /// called again. TimeoutError; OSError, with EBADF when closed. Clients that go away meanwhile are passed over.
+  /// The next client. Throws: AuthenticationError: one that does not know the key, or does not speak the protocol;
+  /// accept() may be called again. TimeoutError; OSError, with EBADF when closed. Clients that go away meanwhile are
+  /// passed over.
   [[nodiscard]] Connection accept(Deadline deadline = {});
 
   /// Where clients find it.
@@ -97,8 +100,8 @@ struct ClientOptions {
 ///
 /// Semantics:     after Python multiprocessing.connection.Client(), whose result is a Connection as well.
 /// Blocking:      as Connection.
-/// Errors:        OSError: nobody listens; AuthenticationError: one of the keys is not the other's; TimeoutError; EndOfStream: the
-///                listener was closed.
+/// Errors:        OSError: nobody listens; AuthenticationError: one of the keys is not the other's; TimeoutError;
+///                EndOfStream: the listener was closed.
 class Client : public Connection {
  public:
   explicit Client(const ListenerAddress& address, const ClientOptions& options = {});

@@ -52,18 +52,21 @@ struct PySet {
 ///     connection.send_bytes(process::pickle::dumps(request));              // conn.recv() in Python
 ///     process::PyValue reply = process::pickle::loads(connection.recv_bytes());  // conn.send(...) in Python
 ///
-/// Semantics:     a value: copies are deep. A str is UTF-8, in which lone surrogates may stand as they do for Python. Equal means equal of the
-///                same type, so that 1 is not True; keys and members are told apart as Python does it, so that they are the same there.
+/// Semantics:     a value: copies are deep. A str is UTF-8, in which lone surrogates may stand as they do for Python.
+///                Equal means equal of the same type, so that 1 is not True; keys and members are told apart as Python
+///                does it, so that they are the same there.
 /// Thread-safety: as an int.
 class PyValue {
  public:
-  using Variant = std::variant<std::monostate, bool, std::int64_t, double, std::string, PyBytes, PyList, PyTuple, PyDict, PySet>;
+  using Variant = std::variant<std::monostate, bool, std::int64_t, double, std::string, PyBytes, PyList,
+                               PyTuple, PyDict, PySet>;
 
   PyValue() noexcept = default;
   PyValue(bool value) : value_{value} {}
   template <std::integral T>
-    requires(!std::same_as<T, bool> && (sizeof(T) < sizeof(std::int64_t) || std::signed_integral<T>))
-  PyValue(T value) : value_{static_cast<std::int64_t>(value)} {}
+  requires(!std::same_as<T, bool> && (sizeof(T) < sizeof(std::int64_t) || std::signed_integral<T>))
+      PyValue(T value)
+      : value_{static_cast<std::int64_t>(value)} {}
   PyValue(double value) : value_{value} {}
   PyValue(const char* text) : value_{std::string{text}} {}
   PyValue(std::string_view text) : value_{std::string{text}} {}
@@ -84,7 +87,8 @@ class PyValue {
   [[nodiscard]] bool is() const noexcept {
     return std::holds_alternative<T>(value_);
   }
-  /// T: bool, std::int64_t, double, std::string, PyBytes, PyList, PyTuple, PyDict, PySet. Throws: PickleError: it is something else.
+  /// T: bool, std::int64_t, double, std::string, PyBytes, PyList, PyTuple, PyDict, PySet. Throws: PickleError: it is
+  /// something else.
   template <class T>
   [[nodiscard]] const T& as() const {
     const T* value = std::get_if<T>(&value_);
@@ -106,26 +110,28 @@ class PyValue {
 
 /// What a pickle may cost: more is refused.
 struct PickleLimits {
-  std::size_t max_depth = 200;         // of containers in each other; a list that contains itself is deeper than any
-  std::size_t max_values = 4'000'000;  // those that occur several times counted as often
+  std::size_t max_depth = 200;  // of containers in each other; a list that contains itself is deeper than any
+  std::size_t max_values = 4'000'000;            // those that occur several times counted as often
   std::size_t max_bytes = std::size_t{1} << 30;  // of text and bytes, likewise
 };
 
 namespace pickle {
 
-/// The value in protocol 4, which every Python since 3.4 reads. Throws: PickleError: text that is not UTF-8, an unhashable key, or deeper
-/// than 1000 containers.
+/// The value in protocol 4, which every Python since 3.4 reads. Throws: PickleError: text that is not UTF-8, an
+/// unhashable key, or deeper than 1000 containers.
 [[nodiscard]] std::string dumps(const PyValue& value);
 
-/// The value in a pickle of any protocol, 0 to 5. Nothing is looked up, called or executed: what asks for more than the constructors of
-/// basic values is refused, by name. Throws: PickleError, which says what was found and where.
+/// The value in a pickle of any protocol, 0 to 5. Nothing is looked up, called or executed: what asks for more than the
+/// constructors of basic values is refused, by name. Throws: PickleError, which says what was found and where.
 /// Cost: proportional to the size of the pickle and of the value; no recursion deeper than `max_depth`.
 [[nodiscard]] PyValue loads(std::string_view bytes, const PickleLimits& limits = {});
 
 }  // namespace pickle
 
-/// What CPython's conn.recv() takes, and what its conn.send() sends. Throws: as dumps() and send_bytes(), loads() and recv_bytes().
+/// What CPython's conn.recv() takes, and what its conn.send() sends. Throws: as dumps() and send_bytes(), loads() and
+/// recv_bytes().
 void send_python(Connection& connection, const PyValue& value, Deadline deadline = {});
-[[nodiscard]] PyValue recv_python(Connection& connection, Deadline deadline = {}, const PickleLimits& limits = {});
+[[nodiscard]] PyValue recv_python(Connection& connection, Deadline deadline = {},
+                                  const PickleLimits& limits = {});
 
 }  // namespace weft::process
