@@ -2,17 +2,16 @@
 //
 // Ten processes write a line each, word by word, to one stream. Without a lock the words of different lines are
 // mixed; with a lock that all ten share, each line is whole. In which order the lines come is still nobody's choice.
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 #include <mutex>
 #include <string>
-#include <vector>
 
 #include <weft/process/barrier.hpp>
 #include <weft/process/lock.hpp>
-#include <weft/process/process.hpp>
 #include <weft/weft.hpp>
 
 using namespace std::chrono_literals;
@@ -25,11 +24,14 @@ weft::process::Lock line{"line"};
 weft::process::Barrier start{kProcesses};
 
 // Unbuffered: each word is there at once.
-void write(const std::string& word) { [[maybe_unused]] const auto bytes = ::write(STDOUT_FILENO, word.data(), word.size()); }
+void write(const std::string& word) {
+  [[maybe_unused]] const auto bytes = ::write(STDOUT_FILENO, word.data(), word.size());
+}
 
 void write_line(int number) {
   write("process");
-  for (const std::string& word : {std::string{" number "}, std::to_string(number), std::string{" was"}, std::string{" here"}}) {
+  const std::string words[] = {" number ", std::to_string(number), " was", " here"};
+  for (const std::string& word : words) {
     weft::sleep_for(10ms);
     write(word);
   }
@@ -37,14 +39,14 @@ void write_line(int number) {
 }
 
 void run_ten(void (*job)(int)) {
-  std::vector<weft::Process> processes;
   for (int i = 0; i < kProcesses; ++i) {
-    processes.push_back(weft::Process{weft::fork, [job, i] {
-                                        start.wait();  // all at once
-                                        job(i);
-                                      }}.start());
+    if (::fork() == 0) {
+      start.wait();  // all at once
+      job(i);
+      ::_exit(0);
+    }
   }
-  for (weft::Process& one : processes) one.join();
+  for (int i = 0; i < kProcesses; ++i) ::wait(nullptr);
 }
 
 }  // namespace

@@ -57,7 +57,7 @@ struct detail::BarrierState {
 
   [[nodiscard]] Place& place(std::uint32_t i) noexcept { return reinterpret_cast<Place*>(this + 1)[i]; }
 
-  [[nodiscard]] static SharedLockWord::Described described() noexcept { return {WaitKind::Condition, {}}; }
+  [[nodiscard]] static SharedLockWord::Described described() noexcept { return {WaitKind::Lock, {}}; }
   [[nodiscard]] bool is_of_round(const Place& one) const noexcept { return one.who != 0 && one.round == round; }
   [[nodiscard]] bool is_through(const Place& one) const noexcept {
     return !one.is_broken && one.round <= complete;

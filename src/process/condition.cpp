@@ -99,7 +99,7 @@ struct detail::ConditionState {
   }
 
  private:
-  [[nodiscard]] SharedLockWord::Described described() const noexcept { return {WaitKind::Condition, {}}; }
+  [[nodiscard]] SharedLockWord::Described described() const noexcept { return {WaitKind::Lock, {}}; }
 
   void leave(bool is_eligible) noexcept {
     if (waiting.get() > 0) waiting.set(waiting.get() - 1);

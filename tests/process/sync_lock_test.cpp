@@ -208,8 +208,7 @@ TYPED_TEST(AnyProcessLock, TheNextAfterADeadOwnerHasItAndIsTold) {
     return false;
   }};
   ASSERT_TRUE(eventually([&] { return *held == 1; }));
-  Runtime runtime{{.workers = 1}};
-  auto fiber = runtime.spawn([&] {
+  auto fiber = spawn([&] {
     const std::lock_guard guard{lock};
     return lock.owner_died();
   });
