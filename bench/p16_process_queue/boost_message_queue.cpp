@@ -1,4 +1,5 @@
-// Numbers through a boost::interprocess::message_queue of 1,024 messages; it has no other than bounded ones. Arguments: see crowd.hpp.
+// Numbers through a boost::interprocess::message_queue of 1,024 messages; it has no other than bounded ones. Arguments:
+// see crowd.hpp.
 #include <boost/interprocess/ipc/message_queue.hpp>
 
 #include <string>

@@ -1,5 +1,5 @@
-// What all programs of p16 do: numbers from so many producer processes to so many consumer processes. Arguments: --count (of all),
-// --producers, --consumers, --repeat.
+// What all programs of p16 do: numbers from so many producer processes to so many consumer processes. Arguments:
+// --count (of all), --producers, --consumers, --repeat.
 #pragma once
 
 #include <sys/mman.h>
@@ -29,7 +29,9 @@ inline constexpr std::uint64_t kEnd = ~std::uint64_t{0};
 inline double children_cpu_ns() {
   rusage used{};
   ::getrusage(RUSAGE_CHILDREN, &used);
-  const auto ns = [](const timeval& time) { return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_usec) * 1e3; };
+  const auto ns = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_usec) * 1e3;
+  };
   return ns(used.ru_utime) + ns(used.ru_stime);
 }
 
@@ -49,13 +51,16 @@ inline void join(const std::vector<pid_t>& children) {
   }
 }
 
-/// `put(number)` and `get()`, which are called in the children, wait as the queue does. Prints one line, as bench::measure().
+/// `put(number)` and `get()`, which are called in the children, wait as the queue does. Prints one line, as
+/// bench::measure().
 template <class Put, class Get>
 void measure_crowd(const Arguments& arguments, Put put, Get get) {
   const std::uint64_t count = arguments.number("count", 300'000);
-  const std::uint64_t producers = arguments.number("producers", 1), consumers = arguments.number("consumers", 1);
+  const std::uint64_t producers = arguments.number("producers", 1),
+                      consumers = arguments.number("consumers", 1);
   auto* const sum = static_cast<std::atomic<std::uint64_t>*>(
-      ::mmap(nullptr, sizeof(std::atomic<std::uint64_t>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+      ::mmap(nullptr, sizeof(std::atomic<std::uint64_t>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+             -1, 0));
   const auto run = [&] {
     sum->store(0);
     std::vector<pid_t> sending, taking;
@@ -88,8 +93,8 @@ void measure_crowd(const Arguments& arguments, Put put, Get get) {
   const double cold = wall.front();
   wall.erase(wall.begin());
   cpu.erase(cpu.begin());
-  std::printf("ns_per_op=%.2f cpu_ns_per_op=%.2f cold_ns_per_op=%.2f operations=%llu\n", median(wall), median(cpu), cold,
-              static_cast<unsigned long long>(count));
+  std::printf("ns_per_op=%.2f cpu_ns_per_op=%.2f cold_ns_per_op=%.2f operations=%llu\n", median(wall),
+              median(cpu), cold, static_cast<unsigned long long>(count));
   std::fflush(stdout);
 }
 

@@ -1,4 +1,5 @@
-// Numbers through a bare pipe, a system call each: what cannot be torn, as it is shorter than PIPE_BUF. Arguments: see crowd.hpp.
+// Numbers through a bare pipe, a system call each: what cannot be torn, as it is shorter than PIPE_BUF. Arguments: see
+// crowd.hpp.
 #include <unistd.h>
 
 #include "p16_process_queue/crowd.hpp"

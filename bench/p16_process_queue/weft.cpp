@@ -6,5 +6,6 @@
 int main(int argc, char** argv) {
   const bench::Arguments arguments(argc, argv);
   weft::process::Queue<std::uint64_t> queue(arguments.number("maxsize", 0));
-  bench::measure_crowd(arguments, [&queue](std::uint64_t number) { queue.put(number); }, [&queue] { return queue.get(); });
+  bench::measure_crowd(
+      arguments, [&queue](std::uint64_t number) { queue.put(number); }, [&queue] { return queue.get(); });
 }

@@ -15,12 +15,13 @@ using weft::detail::Interruptible;
 using weft::detail::Outcome;
 using weft::detail::WaitKind;
 
-// ---- who waits -------------------------------------------------------------------------------------------------------
+// ---- who waits -----------------------------------------------------------------------------------------------------
 
 void QueueSignal::notify_one() noexcept {
   std::uint32_t waiting = sleepers.load(std::memory_order_relaxed);
   do {
-    if (waiting == 0) [[likely]] return;
+    if (waiting == 0) [[likely]]
+      return;
   } while (!sleepers.compare_exchange_weak(waiting, waiting - 1, std::memory_order_relaxed));
   // Changed as well: one who has not fallen asleep yet does not.
   changes.fetch_add(1, std::memory_order_seq_cst);
@@ -35,7 +36,9 @@ void QueueSignal::notify_all() noexcept {
 
 namespace {
 
-bool ended(const QueueControl& control) noexcept { return control.end.load(std::memory_order_seq_cst) != QueueEnd::Open; }
+bool ended(const QueueControl& control) noexcept {
+  return control.end.load(std::memory_order_seq_cst) != QueueEnd::Open;
+}
 
 std::uint64_t size_of(const QueueControl& control) noexcept {
   // In this order: it is never negative.
@@ -43,10 +46,15 @@ std::uint64_t size_of(const QueueControl& control) noexcept {
   return control.puts.count.load(std::memory_order_seq_cst) - got;
 }
 
-bool has_items(const QueueControl& control) noexcept { return size_of(control) != 0 || ended(control); }
-bool has_room(const QueueControl& control) noexcept { return size_of(control) < control.maxsize || ended(control); }
+bool has_items(const QueueControl& control) noexcept {
+  return size_of(control) != 0 || ended(control);
+}
+bool has_room(const QueueControl& control) noexcept {
+  return size_of(control) < control.maxsize || ended(control);
+}
 
-/// Tasks are what was put; after an immediate end, what was got before: more may be done, as nobody must get an item to say so.
+/// Tasks are what was put; after an immediate end, what was got before: more may be done, as nobody must get an item to
+/// say so.
 std::uint64_t tasks(const QueueControl& control) noexcept {
   const bool dropped = control.end.load(std::memory_order_seq_cst) == QueueEnd::Immediate;
   return (dropped ? control.gets : control.puts).count.load(std::memory_order_seq_cst);
@@ -65,17 +73,19 @@ void fence_after_unlock() noexcept {
 
 }  // namespace
 
-// ---- the parts -------------------------------------------------------------------------------------------------------
+// ---- the parts -----------------------------------------------------------------------------------------------------
 
 /// Holds the lock of one side for the few steps of a put or a get.
 class ByteQueue::Held {
  public:
-  /// A call that may wait gives up at its deadline, and when it is interrupted: the owner may have been stopped, or copy a great deal.
+  /// A call that may wait gives up at its deadline, and when it is interrupted: the owner may have been stopped, or
+  /// copy a great deal.
   Held(ByteQueue& queue, SharedLockWord& lock, Deadline deadline, MayWait may_wait) : lock_{lock} {
     const SharedLockWord::Described what{WaitKind::Queue, queue.label_};
     held_ = may_wait == MayWait::Yes ? lock_.lock_until(deadline, Interruptible::Yes, what)
                                      : lock_.lock_until(Deadline::never(), Interruptible::No, what);
-    if (held_ && lock_.owner_died()) [[unlikely]] note_death(queue.control_);
+    if (held_ && lock_.owner_died()) [[unlikely]]
+      note_death(queue.control_);
   }
   Held(const Held&) = delete;
   Held& operator=(const Held&) = delete;
@@ -101,7 +111,8 @@ class ByteQueue::Held {
   bool held_ = false;
 };
 
-/// Of one who has slept and may have been woken for a change: if he ends otherwise than by using it, somebody else is to have it.
+/// Of one who has slept and may have been woken for a change: if he ends otherwise than by using it, somebody else is
+/// to have it.
 class ByteQueue::Passing {
  public:
   Passing(QueueSignal& signal, const QueueControl& control, Holds holds) noexcept
@@ -137,22 +148,28 @@ ByteQueue::ByteQueue(OwnedFd file, std::uint64_t type)
 
 ByteQueue::~ByteQueue() = default;
 
-int ByteQueue::file() const noexcept { return memory_->file(); }
-std::size_t ByteQueue::maxsize() const noexcept { return control_.maxsize; }
-bool ByteQueue::is_shut_down() const noexcept { return ended(control_); }
+int ByteQueue::file() const noexcept {
+  return memory_->file();
+}
+std::size_t ByteQueue::maxsize() const noexcept {
+  return control_.maxsize;
+}
+bool ByteQueue::is_shut_down() const noexcept {
+  return ended(control_);
+}
 
 std::size_t ByteQueue::size() const noexcept {
   if (control_.end.load(std::memory_order_relaxed) == QueueEnd::Immediate) return 0;
   return size_of(control_);
 }
 
-// ---- put and get -----------------------------------------------------------------------------------------------------
+// ---- put and get ---------------------------------------------------------------------------------------------------
 //
 // A process that is killed in here, by the place where it happens:
-//   before count is stored (publish)    nothing was put, or got: whoever had it still has it
-//   between that and unlock             it was put, or is gone with the getter; the next one takes the lock, is told, and goes on
-//   between that and notify_one()       those who sleep have a Look, that sees it: they go on within a tenth of a second
-//   asleep, or woken                    the same: who sleeps besides looks for himself
+//   before count is stored (publish)   nothing was put, or got: whoever had it still has it
+//   between that and unlock            it was put, or is gone with the getter; the next one takes the lock and is told
+//   between that and notify_one()      those who sleep have a Look that sees it: they go on within a tenth of a second
+//   asleep, or woken                   the same: who sleeps besides looks for himself
 // Nobody else's step is needed for any of it.
 
 ByteQueue::Attempt ByteQueue::try_put(std::span<const std::byte> bytes, Deadline deadline, MayWait may_wait) {
@@ -162,7 +179,8 @@ ByteQueue::Attempt ByteQueue::try_put(std::span<const std::byte> bytes, Deadline
   QueueSide& puts = control_.puts;
   if (control_.maxsize != 0) {
     const std::uint64_t count = puts.count.load(std::memory_order_relaxed);
-    if (count - puts.known_other >= control_.maxsize) puts.known_other = control_.gets.count.load(std::memory_order_acquire);
+    if (count - puts.known_other >= control_.maxsize)
+      puts.known_other = control_.gets.count.load(std::memory_order_acquire);
     if (count - puts.known_other >= control_.maxsize) return Attempt::MustWait;
   }
   memory_->publish(memory_->write(bytes));
@@ -198,13 +216,15 @@ ByteQueue::Attempt ByteQueue::try_get(ItemRoom& item, Deadline deadline, MayWait
 }
 
 bool ByteQueue::put(std::span<const std::byte> bytes, Deadline deadline, MayWait may_wait) {
-  if (try_put(bytes, deadline, may_wait) == Attempt::Done) [[likely]] return true;
+  if (try_put(bytes, deadline, may_wait) == Attempt::Done) [[likely]]
+    return true;
   return may_wait == MayWait::Yes && put_slowly(bytes, deadline);
 }
 
 bool ByteQueue::get(ItemRoom& item, Deadline deadline, MayWait may_wait) {
   const Attempt attempt = try_get(item, deadline, may_wait);
-  if (attempt == Attempt::Done) [[likely]] return true;
+  if (attempt == Attempt::Done) [[likely]]
+    return true;
   return attempt == Attempt::MustWait && may_wait == MayWait::Yes && get_slowly(item, deadline);
 }
 
@@ -226,7 +246,8 @@ bool ByteQueue::put_slowly(std::span<const std::byte> bytes, Deadline deadline) 
 }
 
 bool ByteQueue::get_slowly(ItemRoom& item, Deadline deadline) {
-  const std::uint64_t got = control_.gets.count.load(std::memory_order_relaxed);  // as many were put, while it is empty
+  const std::uint64_t got =
+      control_.gets.count.load(std::memory_order_relaxed);  // as many were put, while it is empty
   bool in_time = !weft::detail::current_context().is_fiber() && !has_items(control_) &&
                  getters_patience_.wait(control_.puts.count, got, 0, deadline);
   if (in_time) {
@@ -266,18 +287,20 @@ bool ByteQueue::wait(QueueSignal& signal, Holds holds, Deadline deadline) {
   if (holds(control_)) return true;
   Looked looked{control_, holds};
   const weft::detail::Wait record{.kind = WaitKind::Queue, .object = this, .label = label_, .outside = true};
-  const Outcome outcome = shared_wait(signal.changes, seen, record, deadline, Interruptible::Yes, {Looked::look, &looked});
+  const Outcome outcome =
+      shared_wait(signal.changes, seen, record, deadline, Interruptible::Yes, {Looked::look, &looked});
   if (outcome == weft::detail::kInterrupted) weft::detail::throw_interruption();
   return outcome != weft::detail::kTimedOut;
 }
 
-// ---- tasks and the end -----------------------------------------------------------------------------------------------
+// ---- tasks and the end ---------------------------------------------------------------------------------------------
 
 void ByteQueue::task_done() {
   std::uint64_t done = control_.done.load(std::memory_order_relaxed);
   do {
     if (done >= tasks(control_)) weft::detail::throw_task_done_too_often();
-  } while (!control_.done.compare_exchange_weak(done, done + 1, std::memory_order_seq_cst, std::memory_order_relaxed));
+  } while (!control_.done.compare_exchange_weak(done, done + 1, std::memory_order_seq_cst,
+                                                std::memory_order_relaxed));
   if (all_tasks_done(control_)) control_.all_done.notify_all();
 }
 

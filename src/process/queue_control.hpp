@@ -13,7 +13,7 @@ inline constexpr std::uint32_t kSegmentStart = 4096;
 inline constexpr std::uint32_t kNoSegment = 0xFFFFFFFF;
 
 struct SegmentHeader {
-  std::uint32_t next;       ///< In the chain, once there are strings behind this segment.
+  std::uint32_t next;        ///< In the chain, once there are strings behind this segment.
   std::uint32_t next_spare;  ///< In a stack of spare ones.
 };
 
@@ -40,12 +40,14 @@ struct alignas(64) QueueSide {
   }
 };
 
-/// For whom a change is to wake. Whoever finds that he must wait adds himself to `sleepers`, notes `changes`, looks once more, and
-/// sleeps while `changes` is what he noted. Whoever has made a change takes one off `sleepers`, if there is one, changes `changes` and wakes
-/// one. Between the two there is a full barrier on both sides, so that one sees the other.
+/// For whom a change is to wake. Whoever finds that he must wait adds himself to `sleepers`, notes `changes`, looks
+/// once more, and sleeps while `changes` is what he noted. Whoever has made a change takes one off `sleepers`, if there
+/// is one, changes `changes` and wakes one. Between the two there is a full barrier on both sides, so that one sees the
+/// other.
 ///
-/// Nobody takes himself off: one too many, of somebody who gave up or was killed, costs one futile wake-up and is gone. One too few, of
-/// somebody who was killed as he was about to wake, or had been woken, is found by the Look of those who sleep.
+/// Nobody takes himself off: one too many, of somebody who gave up or was killed, costs one futile wake-up and is gone.
+/// One too few, of somebody who was killed as he was about to wake, or had been woken, is found by the Look of those
+/// who sleep.
 struct alignas(64) QueueSignal {
   std::atomic<std::uint32_t> changes;
   std::atomic<std::uint32_t> sleepers;
@@ -62,19 +64,19 @@ struct QueueControl {
   SegmentHeader header;  // that of segment 0
   std::uint64_t magic;
   std::uint64_t type;
-  std::uint64_t maxsize;        // 0: none
-  std::atomic<QueueEnd> end;    // changed under both locks
-  char name[64];                // empty: none
+  std::uint64_t maxsize;      // 0: none
+  std::atomic<QueueEnd> end;  // changed under both locks
+  char name[64];              // empty: none
 
   QueueSide puts;
   QueueSide gets;
-  QueueSignal items;     // there is one, or there will be none
-  QueueSignal room;      // there is some, or no need for it
-  QueueSignal all_done;  // every task is
+  QueueSignal items;                            // there is one, or there will be none
+  QueueSignal room;                             // there is some, or no need for it
+  QueueSignal all_done;                         // every task is
   alignas(64) std::atomic<std::uint64_t> done;  // task_done() ever
 
-  // Segments: how many there are, and the spare ones. Taken under the lock of puts only, so that no stack needs a tag; those in
-  // `bare` have given their memory back.
+  // Segments: how many there are, and the spare ones. Taken under the lock of puts only, so that no stack needs a tag;
+  // those in `bare` have given their memory back.
   alignas(64) std::uint32_t segments;
   std::atomic<std::uint32_t> spare;
   std::atomic<std::uint32_t> bare;

@@ -9,14 +9,17 @@ namespace weft::process::detail {
 
 namespace {
 
-std::string called(const char* name) { return name ? std::string{"queue \""} + name + '"' : std::string{"a queue"}; }
+std::string called(const char* name) {
+  return name ? std::string{"queue \""} + name + '"' : std::string{"a queue"};
+}
 
 }  // namespace
 
 void fail_descriptors_in_queue(const char* name) {
-  throw std::invalid_argument{"put into " + called(name) +
-                              ": the value holds a descriptor, and descriptors do not go through shared memory; send it through a "
-                              "Connection, or as an argument of the process"};
+  throw std::invalid_argument{
+      "put into " + called(name) +
+      ": the value holds a descriptor, and descriptors do not go through shared memory; send it through a "
+      "Connection, or as an argument of the process"};
 }
 
 void fail_closed_queue(const char* operation) {

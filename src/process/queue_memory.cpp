@@ -27,24 +27,34 @@ constexpr std::uint32_t kFirstStep = 16 * 1024;
 /// So many spare segments keep their memory.
 constexpr std::int32_t kKeptSpares = 16;
 
-const char* describe(const QueueControl& control) noexcept { return control.name[0] ? control.name : "(unnamed)"; }
+const char* describe(const QueueControl& control) noexcept {
+  return control.name[0] ? control.name : "(unnamed)";
+}
 
 std::byte* map(int file, std::uint64_t offset, std::size_t bytes) {
-  void* const at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, static_cast<off_t>(offset));
-  if (at == MAP_FAILED) throw OSError{errno, "map", std::to_string(bytes) + " bytes of a queue between processes"};
+  void* const at =
+      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, static_cast<off_t>(offset));
+  if (at == MAP_FAILED)
+    throw OSError{errno, "map", std::to_string(bytes) + " bytes of a queue between processes"};
   return static_cast<std::byte*>(at);
 }
 
-constexpr std::size_t window_of(std::uint32_t segment) { return static_cast<std::size_t>(std::bit_width(segment)); }
-constexpr std::uint32_t first_segment(std::size_t window) { return window == 0 ? 0 : 1u << (window - 1); }
+constexpr std::size_t window_of(std::uint32_t segment) {
+  return static_cast<std::size_t>(std::bit_width(segment));
+}
+constexpr std::uint32_t first_segment(std::size_t window) {
+  return window == 0 ? 0 : 1u << (window - 1);
+}
 constexpr std::size_t window_bytes(std::size_t window) {
   return std::size_t{kSegmentBytes} * (window == 0 ? 1 : first_segment(window));
 }
-constexpr std::uint64_t offset_of(std::uint32_t segment) { return std::uint64_t{segment} * kSegmentBytes; }
+constexpr std::uint64_t offset_of(std::uint32_t segment) {
+  return std::uint64_t{segment} * kSegmentBytes;
+}
 
 }  // namespace
 
-// ---- the file --------------------------------------------------------------------------------------------------------
+// ---- the file ------------------------------------------------------------------------------------------------------
 
 QueueMemory::QueueMemory(const Setup& setup) : file_{::memfd_create("weft-queue", MFD_CLOEXEC)} {
   if (!file_) throw OSError{errno, "create", "the memory of a queue between processes"};
@@ -64,7 +74,8 @@ QueueMemory::QueueMemory(const Setup& setup) : file_{::memfd_create("weft-queue"
 
 QueueMemory::QueueMemory(OwnedFd file, std::uint64_t type) : file_{std::move(file)} {
   struct stat status {};
-  if (::fstat(file_.get(), &status) != 0) throw OSError{errno, "look at", "the memory of a queue between processes"};
+  if (::fstat(file_.get(), &status) != 0)
+    throw OSError{errno, "look at", "the memory of a queue between processes"};
   if (static_cast<std::uint64_t>(status.st_size) < kSegmentStart)
     throw ProtocolError{"receiving a queue: the descriptor that came is not the memory of one"};
   control_ = reinterpret_cast<QueueControl*>(map(file_.get(), 0, kSegmentBytes));
@@ -78,7 +89,8 @@ QueueMemory::QueueMemory(OwnedFd file, std::uint64_t type) : file_{std::move(fil
 QueueMemory::~QueueMemory() {
   if (control_) ::munmap(control_, kSegmentBytes);
   for (std::size_t window = 1; window < kWindows; ++window) {
-    if (std::byte* const at = windows_[window].load(std::memory_order_relaxed)) ::munmap(at, window_bytes(window));
+    if (std::byte* const at = windows_[window].load(std::memory_order_relaxed))
+      ::munmap(at, window_bytes(window));
   }
 }
 
@@ -104,17 +116,19 @@ void QueueMemory::reserve(std::uint64_t offset, std::uint64_t bytes) {
   // Asked first: the kernel would not only refuse, but send SIGXFSZ.
   const bool too_large = ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && offset + bytes > limit.rlim_cur;
   int error = too_large ? EFBIG : 0;
-  while (!too_large && ::fallocate(file_.get(), 0, static_cast<off_t>(offset), static_cast<off_t>(bytes)) != 0) {
+  while (!too_large &&
+         ::fallocate(file_.get(), 0, static_cast<off_t>(offset), static_cast<off_t>(bytes)) != 0) {
     error = errno;
     if (error != EINTR) break;
     error = 0;
   }
   if (error == 0) return;
   const std::string name = control_ ? std::string{" \""} + describe(*control_) + '"' : "";
-  throw OSError{error, "get memory for", "the queue between processes" + name + ", which has " + std::to_string(offset) + " bytes"};
+  throw OSError{error, "get memory for",
+                "the queue between processes" + name + ", which has " + std::to_string(offset) + " bytes"};
 }
 
-// ---- strings ---------------------------------------------------------------------------------------------------------
+// ---- strings -------------------------------------------------------------------------------------------------------
 
 void QueueMemory::write_record(std::byte* record, std::span<const std::byte> bytes) noexcept {
   const std::uint64_t size = bytes.size();
@@ -209,7 +223,7 @@ QueueMemory::Read QueueMemory::read_across(QueuePlace at, std::span<std::byte> r
   return {size, {at.segment, (at.position + 7) / 8 * 8}};
 }
 
-// ---- segments --------------------------------------------------------------------------------------------------------
+// ---- segments ------------------------------------------------------------------------------------------------------
 
 /// A segment that is in no list now. If nothing is published after all, repair() finds it.
 std::uint32_t QueueMemory::take_segment() {
@@ -232,7 +246,8 @@ std::uint32_t QueueMemory::take_segment() {
 // Memory first, then the number: killed in between, the next one asks for the same memory again.
 std::uint32_t QueueMemory::add_segment() {
   const std::uint32_t number = control_->segments;
-  if (window_of(number) >= kWindows) throw OSError{EFBIG, "put into", std::string{"the queue "} + describe(*control_)};
+  if (window_of(number) >= kWindows)
+    throw OSError{EFBIG, "put into", std::string{"the queue "} + describe(*control_)};
   reserve(offset_of(number), kSegmentBytes);
   (void)segment(number);  // mapped, or refused, before it counts
   control_->segments = number + 1;
@@ -251,7 +266,8 @@ void QueueMemory::set_free(std::uint32_t first, std::uint32_t last) noexcept {
 void QueueMemory::make_spare(std::uint32_t number) noexcept {
   const bool keep = control_->spares.load(std::memory_order_relaxed) < kKeptSpares;
   if (!keep && ::fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                           static_cast<off_t>(offset_of(number)) + kSegmentStart, kSegmentBytes - kSegmentStart) == 0) {
+                           static_cast<off_t>(offset_of(number)) + kSegmentStart,
+                           kSegmentBytes - kSegmentStart) == 0) {
     push(control_->bare, number);
     return;
   }
@@ -272,7 +288,8 @@ std::uint32_t QueueMemory::pop(std::atomic<std::uint32_t>& stack) {
   std::uint32_t top = stack.load(std::memory_order_acquire);
   while (top != kNoSegment) {
     const std::uint32_t below = std::atomic_ref{header(top).next_spare}.load(std::memory_order_relaxed);
-    if (stack.compare_exchange_weak(top, below, std::memory_order_acquire, std::memory_order_acquire)) return top;
+    if (stack.compare_exchange_weak(top, below, std::memory_order_acquire, std::memory_order_acquire))
+      return top;
   }
   return kNoSegment;
 }
@@ -289,8 +306,8 @@ bool QueueMemory::mark_chain(std::span<bool> used) {
   return false;
 }
 
-/// Makes every segment spare that the stream does not go through. Holding the lock of puts, before anything is written. From what is
-/// published alone, so that a repair in which the process is killed is made again by the next.
+/// Makes every segment spare that the stream does not go through. Holding the lock of puts, before anything is written.
+/// From what is published alone, so that a repair in which the process is killed is made again by the next.
 void QueueMemory::repair() {
   const SharedGuard no_gets{control_->gets.lock, {.kind = weft::detail::WaitKind::Queue}};
   const std::size_t count = control_->segments;
@@ -301,7 +318,8 @@ void QueueMemory::repair() {
       if (!used[number]) visit(number);
     }
   };
-  for_each_unused([&](std::uint32_t number) { (void)segment(number); });  // mapped, or refused, before anything changes
+  for_each_unused(
+      [&](std::uint32_t number) { (void)segment(number); });  // mapped, or refused, before anything changes
   control_->needs_repair.store(0, std::memory_order_relaxed);
   control_->spare.store(kNoSegment, std::memory_order_relaxed);
   control_->bare.store(kNoSegment, std::memory_order_relaxed);
@@ -317,7 +335,8 @@ void QueueMemory::discard() noexcept {
 QueueMemory::Census QueueMemory::census() {
   Census census{.all = control_->segments};
   const auto used = std::make_unique<bool[]>(census.all);
-  if (mark_chain({used.get(), census.all})) census.chained = static_cast<std::size_t>(std::count(&used[0], &used[census.all], true));
+  if (mark_chain({used.get(), census.all}))
+    census.chained = static_cast<std::size_t>(std::count(&used[0], &used[census.all], true));
   for (const auto* stack : {&control_->spare, &control_->bare}) {
     for (std::uint32_t at = stack->load(); at != kNoSegment; at = header(at).next_spare) ++census.spare;
   }

@@ -13,23 +13,25 @@
 
 namespace weft::process::detail {
 
-/// The file of a queue, as this process has it mapped, and what is in it: byte strings, in order. Knows nothing of waiting; whoever
-/// calls holds the lock that a method names.
+/// The file of a queue, as this process has it mapped, and what is in it: byte strings, in order. Knows nothing of
+/// waiting; whoever calls holds the lock that a method names.
 ///
-/// The strings form one stream through a chain of segments, each string behind its length and padded to eight bytes; one that meets the
-/// end of a segment goes on in the next. Segments that have been read go to a stack of spare ones; the file grows when there is none.
+/// The strings form one stream through a chain of segments, each string behind its length and padded to eight bytes;
+/// one that meets the end of a segment goes on in the next. Segments that have been read go to a stack of spare ones;
+/// the file grows when there is none.
 ///
-/// A process may be killed at any instruction of this. So nothing that counts is ever changed in place: where the stream ends is in
-/// put_at[put_count % 2]. A put writes its bytes behind that end, where nobody looks, and the new end into the other place; one store of
-/// put_count then makes all of it true. A get does the same with got_at and got_count. What a killed process can leave behind is
-/// therefore only a segment that is neither in the chain nor spare; the next owner of its lock is told, and repair() finds it.
+/// A process may be killed at any instruction of this. So nothing that counts is ever changed in place: where the
+/// stream ends is in puts.at[puts.count % 2]. A put writes its bytes behind that end, where nobody looks, and the new end
+/// into the other place; one store of puts.count then makes all of it true. A get does the same with gets.at and
+/// gets.count. What a killed process can leave behind is therefore only a segment that is neither in the chain nor
+/// spare; the next owner of its lock is told, and repair() finds it.
 ///
 /// Errors: OSError (memory, the file-size limit, descriptors). The queue is then as it was before.
 class QueueMemory {
  public:
   struct Setup {
     std::uint64_t maxsize = 0;
-    std::uint64_t type = 0;      ///< Tells queues of different things apart.
+    std::uint64_t type = 0;  ///< Tells queues of different things apart.
     const char* name = nullptr;
   };
 
@@ -49,13 +51,15 @@ class QueueMemory {
     std::byte* const base = segment(end.segment);
     const std::size_t length = record_length(bytes.size());
     const std::size_t room = (end.segment == 0 ? control_->puts.reserved : kSegmentBytes) - end.position;
-    if (length > room) [[unlikely]] return write_across(end, bytes);
+    if (length > room) [[unlikely]]
+      return write_across(end, bytes);
     write_record(base + end.position, bytes);
     return {end.segment, static_cast<std::uint32_t>(end.position + length)};
   }
   void publish(QueuePlace end) noexcept { control_->puts.publish(end); }
 
-  /// Copies the first string to `room`, if it is large enough, and says how long it is. Holding the lock of gets, and there is one.
+  /// Copies the first string to `room`, if it is large enough, and says how long it is. Holding the lock of gets, and
+  /// there is one.
   struct Read {
     std::size_t size = 0;
     QueuePlace next;  ///< Where the one after it begins; no segment: it was not copied.
@@ -78,7 +82,8 @@ class QueueMemory {
   void take(QueuePlace next) noexcept {
     const QueuePlace before = control_->gets.place();
     control_->gets.publish(next);
-    if (next.segment != before.segment) [[unlikely]] set_free(before.segment, next.segment);
+    if (next.segment != before.segment) [[unlikely]]
+      set_free(before.segment, next.segment);
   }
 
   /// Drops the contents of all segments; nothing may be written or read afterwards. Holding both locks.
@@ -93,11 +98,14 @@ class QueueMemory {
  private:
   class Writer;
 
-  // Window 0 is segment 0, window k segments 2^(k-1) to 2^k - 1: few mappings, however long the file becomes, and never moved.
+  // Window 0 is segment 0, window k segments 2^(k-1) to 2^k - 1: few mappings, however long the file becomes, and never
+  // moved.
   static constexpr std::size_t kWindows = 32;
   static constexpr std::size_t kLengthBytes = 8;
 
-  [[nodiscard]] static constexpr std::size_t record_length(std::size_t size) { return kLengthBytes + (size + 7) / 8 * 8; }
+  [[nodiscard]] static constexpr std::size_t record_length(std::size_t size) {
+    return kLengthBytes + (size + 7) / 8 * 8;
+  }
   static void write_record(std::byte* record, std::span<const std::byte> bytes) noexcept;
   [[nodiscard]] static std::size_t record_size(const std::byte* record) noexcept;
   static void copy_record(std::byte* to, const std::byte* record, std::size_t size) noexcept;
@@ -108,7 +116,9 @@ class QueueMemory {
   }
   [[nodiscard]] std::byte* later_segment(std::uint32_t number);
   [[nodiscard]] std::byte* map_window(std::size_t window);
-  [[nodiscard]] SegmentHeader& header(std::uint32_t number) { return *reinterpret_cast<SegmentHeader*>(segment(number)); }
+  [[nodiscard]] SegmentHeader& header(std::uint32_t number) {
+    return *reinterpret_cast<SegmentHeader*>(segment(number));
+  }
 
   [[nodiscard]] QueuePlace write_across(QueuePlace end, std::span<const std::byte> bytes);
   [[nodiscard]] Read read_across(QueuePlace at, std::span<std::byte> room);

@@ -14,8 +14,8 @@
 #include "support/stress.hpp"
 #include "support/world.hpp"
 
-// What the queues of one process promise (tests/queue/conformance_test.cpp), as far as those between processes promise it too, in one
-// process. Of several who wait, any may be next here.
+// What the queues of one process promise (tests/queue/conformance_test.cpp), as far as those between processes promise
+// it too, in one process. Of several who wait, any may be next here.
 namespace weft::test {
 namespace {
 
@@ -28,9 +28,11 @@ using ProcessQueue = process::Queue<T>;
 class ProcessQueueConformance : public InEveryWorld {};
 WEFT_IN_EVERY_WORLD(ProcessQueueConformance);
 
-#define WEFT_PROCESS_QUEUE_TEST(name)                               \
-  void name(World& world);                                          \
-  TEST_P(ProcessQueueConformance, name) { in_world(name); }         \
+#define WEFT_PROCESS_QUEUE_TEST(name)     \
+  void name(World& world);                \
+  TEST_P(ProcessQueueConformance, name) { \
+    in_world(name);                       \
+  }                                       \
   void name([[maybe_unused]] World& world)
 
 std::vector<int> drain(ProcessQueue<int>& queue) {
@@ -39,7 +41,7 @@ std::vector<int> drain(ProcessQueue<int>& queue) {
   return items;
 }
 
-// ---- one after the other --------------------------------------------------------------------------------------------
+// ---- one after the other -------------------------------------------------------------------------------------------
 
 WEFT_PROCESS_QUEUE_TEST(IsEmptyAtFirstAndCountsItsItems) {
   ProcessQueue<int> queue{3, "jobs"};
@@ -61,7 +63,8 @@ WEFT_PROCESS_QUEUE_TEST(IsEmptyAtFirstAndCountsItsItems) {
 WEFT_PROCESS_QUEUE_TEST(GivesItemsInTheirOrderWhateverTheirSizes) {
   ProcessQueue<std::string> queue;
   std::vector<std::string> items;
-  for (int i = 0; i < 1500; ++i) items.push_back(std::string(static_cast<std::size_t>(i * 37 % 1009), static_cast<char>('a' + i % 26)));
+  for (int i = 0; i < 1500; ++i)
+    items.push_back(std::string(static_cast<std::size_t>(i * 37 % 1009), static_cast<char>('a' + i % 26)));
   for (int round = 0; round < 3; ++round) {  // around the end of the memory it has
     for (const std::string& item : items) queue.put(item);
     for (const std::string& item : items) ASSERT_EQ(queue.get(), item);
@@ -127,7 +130,7 @@ WEFT_PROCESS_QUEUE_TEST(AClosedHandleSaysSo) {
   EXPECT_THROW((void)queue.is_shut_down(), InvalidStateError);
 }
 
-// ---- waiting --------------------------------------------------------------------------------------------------------
+// ---- waiting -------------------------------------------------------------------------------------------------------
 
 WEFT_PROCESS_QUEUE_TEST(GetWaitsForAPut) {
   ProcessQueue<int> queue{2};
@@ -243,7 +246,7 @@ WEFT_PROCESS_QUEUE_TEST(MakesVisibleWhatPrecededThePut) {
   reader.join();
 }
 
-// ---- open tasks -----------------------------------------------------------------------------------------------------
+// ---- open tasks ----------------------------------------------------------------------------------------------------
 
 WEFT_PROCESS_QUEUE_TEST(JoinWaitsForATaskDoneOfEachItem) {
   JoinableQueue<int> queue;
@@ -290,7 +293,7 @@ WEFT_PROCESS_QUEUE_TEST(OneTaskDoneTooManyIsAnError) {
   EXPECT_EQ(queue.qsize(), 1u);
 }
 
-// ---- the end --------------------------------------------------------------------------------------------------------
+// ---- the end -------------------------------------------------------------------------------------------------------
 
 WEFT_PROCESS_QUEUE_TEST(ShutDownWhileEmptyNothingWorksAnyMore) {
   JoinableQueue<int> queue{2};
@@ -429,7 +432,7 @@ WEFT_PROCESS_QUEUE_TEST(WhatWasPutBeforeAGentleShutdownIsTakenByMany) {
   EXPECT_TRUE(queue.empty());
 }
 
-// ---- many ------------------------------------------------------------------------------------------------------------
+// ---- many ----------------------------------------------------------------------------------------------------------
 
 WEFT_PROCESS_QUEUE_TEST(ConservesItemsAndTheOrderOfEachProducerWhileWaitersGiveUp) {
   constexpr int kProducers = 3, kConsumers = 3;

@@ -27,7 +27,9 @@ using process::detail::kSegmentBytes;
 using process::detail::kSegmentStart;
 using MayWait = ByteQueue::MayWait;
 
-std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span{text}); }
+std::span<const std::byte> bytes_of(const std::string& text) {
+  return std::as_bytes(std::span{text});
+}
 
 void put(ByteQueue& queue, const std::string& text) {
   (void)queue.put(bytes_of(text), Deadline::never(), MayWait::Yes);
@@ -39,10 +41,15 @@ std::optional<std::string> get(ByteQueue& queue, Duration patience = kPatience) 
   return std::string{reinterpret_cast<const char*>(item.bytes().data()), item.bytes().size()};
 }
 
-std::uint64_t puts(ByteQueue& queue) { return queue.memory().control().puts.count; }
-std::uint64_t gets(ByteQueue& queue) { return queue.memory().control().gets.count; }
+std::uint64_t puts(ByteQueue& queue) {
+  return queue.memory().control().puts.count;
+}
+std::uint64_t gets(ByteQueue& queue) {
+  return queue.memory().control().gets.count;
+}
 
-/// Everything once, so that a child that is led through one of them need not be led through what is done the first time only.
+/// Everything once, so that a child that is led through one of them need not be led through what is done the first time
+/// only.
 void warm_up() {
   ByteQueue queue{1, 0, {}};
   put(queue, "x");
@@ -56,9 +63,10 @@ void warm_up() {
   queue.shutdown(false);
 }
 
-/// Leads a child through `body` and kills it: in each round, that `before` begins and `after` ends, some instructions later, until it
-/// gets to the end. False: it cannot be traced here.
-bool kill_everywhere(const std::function<void()>& before, const std::function<void()>& body, const std::function<void()>& after) {
+/// Leads a child through `body` and kills it: in each round, that `before` begins and `after` ends, some instructions
+/// later, until it gets to the end. False: it cannot be traced here.
+bool kill_everywhere(const std::function<void()>& before, const std::function<void()>& body,
+                     const std::function<void()>& after) {
   constexpr int kMost = 20'000;
   int length = 0;
   {
@@ -77,7 +85,8 @@ bool kill_everywhere(const std::function<void()>& before, const std::function<vo
     child.step(steps);
     child.kill();
     after();
-    if (testing::Test::HasFailure()) ADD_FAILURE() << "killed after " << steps << " of " << length << " instructions";
+    if (testing::Test::HasFailure())
+      ADD_FAILURE() << "killed after " << steps << " of " << length << " instructions";
   }
   return true;
 }
@@ -121,7 +130,8 @@ void bring_to_the_end_of_a_segment(ByteQueue& queue) {
 void expect_no_memory_lost(ByteQueue& queue) {
   const auto census = queue.memory().census();
   const bool known = queue.memory().control().needs_repair == 1;
-  ASSERT_TRUE(known || census.all == census.chained + census.spare) << census.all << ' ' << census.chained << ' ' << census.spare;
+  ASSERT_TRUE(known || census.all == census.chained + census.spare)
+      << census.all << ' ' << census.chained << ' ' << census.spare;
   ASSERT_LE(census.all, 5u);
 }
 
@@ -194,7 +204,7 @@ TEST_F(QueueDeath, OfAGetterWhoLeavesASegmentLosesNoMemory) {
       });
 }
 
-// ---- those who sleep -------------------------------------------------------------------------------------------------
+// ---- those who sleep -----------------------------------------------------------------------------------------------
 
 /// Takes what is in one queue and says so in another, for ever.
 Child forwarder(ByteQueue& from, ByteQueue& to) {
@@ -338,7 +348,7 @@ TEST_F(QueueDeath, OfOneWhoShutsTheQueueDownLeavesNobodyAsleep) {
       });
 }
 
-// ---- at random -------------------------------------------------------------------------------------------------------
+// ---- at random -----------------------------------------------------------------------------------------------------
 
 constexpr int kMostLives = 400;
 constexpr int kMostItems = 200'000;
@@ -361,7 +371,8 @@ struct Log {
   std::array<Consumer, kMostLives> consumers;
   std::array<std::atomic<std::uint8_t>, kMostItems> times_got;  // by the number of the item
   std::atomic<int> next_number{0};
-  std::array<std::atomic<std::int16_t>, kMostItems> put_by;      // life + 1, as soon as the item may be in the queue
+  std::array<std::atomic<std::int16_t>, kMostItems>
+      put_by;  // life + 1, as soon as the item may be in the queue
   std::array<std::atomic<bool>, kMostItems> put_returned;
   std::atomic<bool> out_of_order{false};
 };
@@ -373,7 +384,8 @@ bool produce(process::Queue<Item>& queue, Log& log, int life) {
     if (number >= kMostItems) return true;
     log.put_by[number] = static_cast<std::int16_t>(life + 1);
     try {
-      queue.put({life, number, std::string(random.below(8) == 0 ? random.below(60'000) : random.below(100), 'p')});
+      queue.put(
+          {life, number, std::string(random.below(8) == 0 ? random.below(60'000) : random.below(100), 'p')});
     } catch (const ShutDown&) {
       return true;
     }

@@ -253,7 +253,7 @@ TEST(JoinableProcessQueue, JoinersOfSeveralProcessesAreWokenByTheLastTaskDone) {
   for (Child& child : joiners) EXPECT_EQ(child.join(), 0);
 }
 
-// ---- handles ---------------------------------------------------------------------------------------------------------
+// ---- handles -------------------------------------------------------------------------------------------------------
 
 TEST(ProcessQueue, IsSentAsAnArgument) {
   ProcessQueue<int> queue{7, "sent"};
@@ -316,7 +316,7 @@ TEST(ProcessQueue, ManyAtOnceAreIndependent) {
   for (int i = 0; i < 300; ++i) EXPECT_EQ(queues[i].try_get(), i + 1);
 }
 
-// ---- items that refuse -----------------------------------------------------------------------------------------------
+// ---- items that refuse ---------------------------------------------------------------------------------------------
 
 struct Fussy {
   int number = 0;
@@ -372,7 +372,9 @@ TEST(ProcessQueue, AnItemThatIsNotReadToItsEndIsAnError) {
     (void)queue.get();
     FAIL();
   } catch (const ProtocolError& error) {
-    EXPECT_STREQ(error.what(), "get from queue \"lopsided\": 4 bytes of the item were not read; do its save() and its load() agree?");
+    EXPECT_STREQ(error.what(),
+                 "get from queue \"lopsided\": 4 bytes of the item were not read; do its save() and its "
+                 "load() agree?");
   }
   EXPECT_TRUE(queue.empty());
 }
@@ -383,7 +385,8 @@ TEST(ProcessQueue, AValueWithADescriptorCannotBePut) {
     queue.put(ProcessQueue<int>{});
     FAIL();
   } catch (const std::invalid_argument& error) {
-    EXPECT_NE(std::string{error.what()}.find("put into queue \"queues\": the value holds a descriptor"), std::string::npos)
+    EXPECT_NE(std::string{error.what()}.find("put into queue \"queues\": the value holds a descriptor"),
+              std::string::npos)
         << error.what();
   }
   EXPECT_TRUE(queue.empty());
@@ -397,7 +400,8 @@ TEST(ProcessQueue, APutThatGetsNoMemoryIsAnErrorAndTheQueueGoesOn) {
     try {
       for (;;) queue.put(std::string(100'000, 'x'));
     } catch (const OSError& error) {
-      if (std::string{error.what()}.find("get memory for the queue between processes \"limited\"") != 0) return false;
+      if (std::string{error.what()}.find("get memory for the queue between processes \"limited\"") != 0)
+        return false;
     }
     try {
       queue.put(std::string(10'000'000, 'y'));

@@ -18,8 +18,8 @@
 
 namespace weft::test {
 
-/// A child made by fork() that is led through a function instruction by instruction, so that it can be killed at each of them.
-/// What `warm_up` does comes before, at full speed. One thread of it is led: the one that runs the function.
+/// A child made by fork() that is led through a function instruction by instruction, so that it can be killed at each
+/// of them. What `warm_up` does comes before, at full speed. One thread of it is led: the one that runs the function.
 class SteppedChild {
  public:
   enum class State {

@@ -45,7 +45,9 @@ class QueueHandle {
   [[nodiscard]] std::optional<T> get_until(std::chrono::time_point<AnyClock, AnyDuration> point) {
     return get_until(Deadline::at(point));
   }
-  [[nodiscard]] std::optional<T> get_until(Deadline deadline) { return take("get from", deadline, MayWait::Yes); }
+  [[nodiscard]] std::optional<T> get_until(Deadline deadline) {
+    return take("get from", deadline, MayWait::Yes);
+  }
 
   /// A moment's truth, both.
   [[nodiscard]] std::size_t qsize() const { return bytes("look into").size(); }
@@ -53,8 +55,8 @@ class QueueHandle {
   /// As given where it was made, cut to 63 characters in other processes; null: none.
   [[nodiscard]] const char* name() const { return bytes("look into").name(); }
 
-  /// Gives this handle up, as its end does. Items, other handles and other processes are not concerned; further calls through this one
-  /// throw InvalidStateError.
+  /// Gives this handle up, as its end does. Items, other handles and other processes are not concerned; further calls
+  /// through this one throw InvalidStateError.
   void close() noexcept { bytes_.reset(); }
 
  protected:
@@ -62,7 +64,8 @@ class QueueHandle {
 
   QueueHandle(char kind, std::size_t maxsize, Label label)
       : bytes_{std::make_shared<ByteQueue>(maxsize, type(kind), label)} {}
-  QueueHandle(char kind, Incoming& in) : bytes_{std::make_shared<ByteQueue>(in.take_descriptor(), type(kind))} {}
+  QueueHandle(char kind, Incoming& in)
+      : bytes_{std::make_shared<ByteQueue>(in.take_descriptor(), type(kind))} {}
   ~QueueHandle() = default;
   QueueHandle(const QueueHandle&) = default;
   QueueHandle(QueueHandle&&) noexcept = default;
@@ -80,7 +83,8 @@ class QueueHandle {
   }
 
   [[nodiscard]] ByteQueue& bytes(const char* operation) const {
-    if (!bytes_) [[unlikely]] fail_closed_queue(operation);
+    if (!bytes_) [[unlikely]]
+      fail_closed_queue(operation);
     return *bytes_;
   }
 
@@ -123,14 +127,16 @@ class BoundedQueueHandle : public QueueHandle<T> {
   [[nodiscard]] bool put_until(const T& item, std::chrono::time_point<AnyClock, AnyDuration> point) {
     return put_until(item, Deadline::at(point));
   }
-  [[nodiscard]] bool put_until(const T& item, Deadline deadline) { return this->put_item(item, deadline, MayWait::Yes); }
+  [[nodiscard]] bool put_until(const T& item, Deadline deadline) {
+    return this->put_item(item, deadline, MayWait::Yes);
+  }
 
   /// A moment's truth.
   [[nodiscard]] bool full() const { return maxsize() != 0 && this->qsize() >= maxsize(); }
   [[nodiscard]] std::size_t maxsize() const { return this->bytes("look into").maxsize(); }
 
-  /// No further put, by any process. Gentle: items that are in the queue may still be taken. Immediate: they are dropped, and count as
-  /// done.
+  /// No further put, by any process. Gentle: items that are in the queue may still be taken. Immediate: they are
+  /// dropped, and count as done.
   void shutdown(bool immediate = false) { this->bytes("shut down").shutdown(immediate); }
   [[nodiscard]] bool is_shut_down() const { return this->bytes("look into").is_shut_down(); }
 

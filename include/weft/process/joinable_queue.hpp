@@ -10,9 +10,9 @@ namespace weft::process {
 
 /// A process::Queue that knows when all that was put has been dealt with, too.
 ///
-/// Semantics:     after Python multiprocessing.JoinableQueue. An item that was put is a task; it is done when somebody has called
-///                task_done() for it. The task of a process that died before it said so is never done: join() then waits for ever
-///                (join_for() does not).
+/// Semantics:     after Python multiprocessing.JoinableQueue. An item that was put is a task; it is done when somebody
+///                has called task_done() for it. The task of a process that died before it said so is never done:
+///                join() then waits for ever (join_for() does not).
 /// All else:      as Queue.
 template <class T>
 class JoinableQueue : public detail::BoundedQueueHandle<T> {

@@ -16,7 +16,8 @@ class SimpleQueue : public detail::QueueHandle<T> {
 
  public:
   /// `name` appears in reports and must outlive the handle: a literal. Throws: OSError.
-  explicit SimpleQueue(const char* name = nullptr, std::source_location site = std::source_location::current())
+  explicit SimpleQueue(const char* name = nullptr,
+                       std::source_location site = std::source_location::current())
       : detail::QueueHandle<T>{'s', 0, Label{name, site}} {}
 
   void put(const T& item) { (void)this->put_item(item, Deadline::already(), MayWait::No); }
