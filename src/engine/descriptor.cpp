@@ -45,9 +45,10 @@ void let_others_run() noexcept {
 
 }  // namespace
 
-Descriptor* Descriptor::adopt(int fd, Nature nature) {
+Descriptor* Descriptor::adopt(int fd, Nature nature, Mode mode) {
   const int flags = ::fcntl(fd, F_GETFL);
-  if (flags < 0 || (!(flags & O_NONBLOCK) && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)) {
+  const bool must_change = mode == Mode::NonBlocking && !(flags & O_NONBLOCK);
+  if (flags < 0 || (must_change && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)) {
     throw OSError{errno, "adopt descriptor", std::to_string(fd)};
   }
   Descriptor* descriptor = nullptr;
@@ -94,7 +95,11 @@ void Descriptor::drained(std::uint64_t seen, Direction direction) noexcept {
 }
 
 int Descriptor::wait(Direction direction, Deadline deadline) noexcept {
-  return current_context().is_fiber() ? wait_on_fiber(direction, deadline) : wait_on_thread(direction, deadline);
+  return wait(direction, deadline, {.kind = kind_of(direction), .object = this});
+}
+
+int Descriptor::wait(Direction direction, Deadline deadline, const Wait& record) noexcept {
+  return current_context().is_fiber() ? wait_on_fiber(direction, deadline, record) : wait_on_thread(direction, deadline, record);
 }
 
 int Descriptor::register_here() noexcept {
@@ -108,7 +113,7 @@ int Descriptor::register_here() noexcept {
   return result;
 }
 
-int Descriptor::wait_on_fiber(Direction direction, Deadline deadline) noexcept {
+int Descriptor::wait_on_fiber(Direction direction, Deadline deadline, const Wait& record) noexcept {
   // Adding reports what is ready already: nothing is lost between the call that found nothing and this.
   if (const int result = register_here(); result < 0) return result;
   Context& self = current_context();
@@ -118,7 +123,7 @@ int Descriptor::wait_on_fiber(Direction direction, Deadline deadline) noexcept {
     disarm_granted(self);
     return std::min(result, 0);
   }
-  return finish_wait(direction, entry, park(self, {.kind = kind_of(direction), .object = this}, deadline));
+  return finish_wait(direction, entry, park(self, record, deadline));
 }
 
 // 0, 1: ready, -EBADF.
@@ -131,7 +136,7 @@ int Descriptor::link(Direction direction, Entry& entry, bool heeds_readiness) no
 }
 
 // A thread asks the kernel itself: no hop through a worker, and no runtime need exist.
-int Descriptor::wait_on_thread(Direction direction, Deadline deadline) noexcept {
+int Descriptor::wait_on_thread(Direction direction, Deadline deadline, const Wait& record) noexcept {
   Context& self = current_context();
   Entry entry;
   if (!arm(self, entry, Interruptible::Yes)) return -ECANCELED;
@@ -140,8 +145,7 @@ int Descriptor::wait_on_thread(Direction direction, Deadline deadline) noexcept 
     return result;
   }
   pollfd polled[2] = {{fd(), poll_events(direction), 0}};
-  const Wait wait{.kind = kind_of(direction), .object = this};
-  const Outcome outcome = static_cast<ThreadContext&>(self).park_on({polled, &kFired, 1}, wait, deadline);
+  const Outcome outcome = static_cast<ThreadContext&>(self).park_on({polled, &kFired, 1}, record, deadline);
   const int result = finish_wait(direction, entry, outcome);
   if (result == 0) note_ready(direction);
   return result;

@@ -25,8 +25,12 @@ class Descriptor {
   /// passed descriptor, messages end where they end: there only EAGAIN says so.
   enum class Nature : std::uint8_t { TcpStream, OtherStream, Message };
 
-  /// Takes the descriptor over and makes it non-blocking. Throws OSError; `fd` then still belongs to the caller.
-  [[nodiscard]] static Descriptor* adopt(int fd, Nature nature);
+  /// O_NONBLOCK belongs to the open file, which other processes may share: whoever adopts it AsItIs never waits in a
+  /// system call in some other way (MSG_DONTWAIT).
+  enum class Mode : bool { NonBlocking, AsItIs };
+
+  /// Takes the descriptor over. Throws OSError; `fd` then still belongs to the caller.
+  [[nodiscard]] static Descriptor* adopt(int fd, Nature nature, Mode mode = Mode::NonBlocking);
 
   /// Users are counted, so that close() under a running call cannot let the number be reused. False: closed.
   [[nodiscard]] bool enter() noexcept {
@@ -58,6 +62,8 @@ class Descriptor {
   /// Blocks until the descriptor may be ready. 0, -ETIMEDOUT, -ECANCELED (this context was killed: leave(), then
   /// throw_interruption()), -EBADF (closed meanwhile), or what epoll_ctl said.
   [[nodiscard]] int wait(Direction direction, Deadline deadline) noexcept;
+  /// The same, known to reports as `record` says.
+  [[nodiscard]] int wait(Direction direction, Deadline deadline, const Wait& record) noexcept;
 
   // For a wait in several places. Between enter() and leave().
   /// Links an entry. 0; 1: it may be ready; -EBADF: closed; or what epoll_ctl said.
@@ -93,8 +99,8 @@ class Descriptor {
     return direction == Direction::Read ? kReadable : kWritable;
   }
 
-  [[nodiscard]] int wait_on_fiber(Direction direction, Deadline deadline) noexcept;
-  [[nodiscard]] int wait_on_thread(Direction direction, Deadline deadline) noexcept;
+  [[nodiscard]] int wait_on_fiber(Direction direction, Deadline deadline, const Wait& record) noexcept;
+  [[nodiscard]] int wait_on_thread(Direction direction, Deadline deadline, const Wait& record) noexcept;
   [[nodiscard]] int finish_wait(Direction direction, Entry& entry, Outcome outcome) noexcept;
   [[nodiscard]] int register_here() noexcept;
   [[nodiscard]] int link(Direction direction, Entry& entry, bool heeds_readiness) noexcept;

@@ -52,7 +52,8 @@ std::string name_of(const Context& context) {
 
 std::string name_of(const Wait& wait) {
   static constexpr const char* kNames[] = {"nothing", "time to pass", "Lock", "Event", "Condition", "Semaphore", "Queue",
-                                           "the end of", "input", "output", "a helper thread", "RLock", "RWLock", "Once", "select", "Future", "room"};
+                                           "the end of", "input", "output", "a helper thread", "RLock", "RWLock", "Once", "select",
+                                           "Future", "room", "the end of Process"};
   std::string text = kNames[static_cast<std::size_t>(wait.kind)];
   if (wait.label.name() || wait.label.has_site()) text += ' ' + wait.label.text();
   if (wait.kind == WaitKind::Future || wait.kind == WaitKind::Room) {
@@ -92,6 +93,7 @@ bool may_be_ended_from_outside(const Wait& wait) {
     case WaitKind::Read:
     case WaitKind::Write:
     case WaitKind::Blocking:
+    case WaitKind::Process:
       return true;
     default:
       return wait.timed || wait.outside;

@@ -1,75 +1,11 @@
 #include <weft/detail/socket_way.hpp>
 
-#include <poll.h>
+#include <weft/net/socket.hpp>
 
-#include <cerrno>
-#include <utility>
+namespace weft::detail {
 
-#include "net/socket_call.hpp"
+Descriptor* SocketWay::find() const noexcept { return socket_.descriptor(); }
 
-namespace weft {
+std::string SocketWay::object() const { return socket_.name(); }
 
-namespace detail {
-
-namespace {
-
-Direction direction_of(SocketWay::Wanted wanted) {
-  return wanted == SocketWay::Wanted::Readable ? Direction::Read : Direction::Write;
-}
-
-}  // namespace
-
-// Asks the kernel: what is remembered of readiness may be out of date either way. Between enter() and leave().
-bool SocketWay::poll_once() noexcept {
-  const Direction direction = direction_of(wanted_);
-  const std::uint64_t seen = descriptor_->readiness(direction);
-  pollfd polled{descriptor_->fd(), static_cast<short>(wanted_ == Wanted::Readable ? POLLIN : POLLOUT), 0};
-  if (port::sys_ppoll(&polled, 1, 0) > 0) return true;
-  descriptor_->drained(seen, direction);
-  return false;
-}
-
-bool SocketWay::try_now() {
-  descriptor_ = socket_.descriptor();
-  if (failure_ == 0 && (!descriptor_ || !descriptor_->enter())) failure_ = EBADF;
-  if (failure_ != 0) {
-    const char* operation = wanted_ == Wanted::Readable ? "select on_readable of" : "select on_writable of";
-    throw OSError{std::exchange(failure_, 0), operation, socket_.name()};
-  }
-  const bool ready = poll_once();
-  descriptor_->leave();
-  return ready;
-}
-
-bool SocketWay::enlist() noexcept {
-  if (!descriptor_->enter()) return false;
-  const int result = descriptor_->enlist(direction_of(wanted_), entry);
-  if (result == 0) {
-    if (!entry.context->is_fiber()) {
-      fd = descriptor_->fd();
-      events = Descriptor::poll_events(direction_of(wanted_));
-    }
-    return true;
-  }
-  if (result < 0 && result != -EBADF) failure_ = -result;
-  descriptor_->leave();
-  return false;
-}
-
-void SocketWay::withdraw() noexcept {
-  descriptor_->withdraw(direction_of(wanted_), entry);
-  descriptor_->leave();
-}
-
-// Somebody else may have read what came: then it is not readable after all.
-bool SocketWay::accept(Outcome how) noexcept {
-  descriptor_->withdraw(direction_of(wanted_), entry);  // a thread that polled is still linked
-  const bool ready = how != kClosed && poll_once();
-  if (ready) descriptor_->note_ready(direction_of(wanted_));
-  descriptor_->leave();
-  return ready;
-}
-
-}  // namespace detail
-
-}  // namespace weft
+}  // namespace weft::detail

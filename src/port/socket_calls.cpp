@@ -34,8 +34,9 @@ WEFT_NOINLINE int sys_socket(int family, int type, int protocol) noexcept {
   return without_interrupts([=] { return ::socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol); });
 }
 
-WEFT_NOINLINE int sys_socketpair(int family, int type, int fds[2]) noexcept {
-  return without_interrupts([=] { return ::socketpair(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds); });
+WEFT_NOINLINE int sys_socketpair(int family, int type, int fds[2], Blocking blocking) noexcept {
+  const int flags = SOCK_CLOEXEC | (blocking == Blocking::Yes ? 0 : SOCK_NONBLOCK);
+  return without_interrupts([=] { return ::socketpair(family, type | flags, 0, fds); });
 }
 
 WEFT_NOINLINE int sys_bind(int fd, const sockaddr* address, socklen_t size) noexcept {
@@ -90,10 +91,13 @@ WEFT_NOINLINE ssize_t sys_recvmsg(int fd, msghdr* message, int flags) noexcept {
   return without_interrupts([=] { return ::recvmsg(fd, message, flags | MSG_CMSG_CLOEXEC); });
 }
 
-// sendfile(2) knows no MSG_NOSIGNAL. The signal it raises goes to the calling thread, so it is blocked there during the
-// call and taken away afterwards, unless one was pending before: then it is not ours. A call that sent a part may have
-// met the broken pipe with the next piece, hence the look after every incomplete call.
-WEFT_NOINLINE ssize_t sys_sendfile(int socket_fd, int file_fd, off_t* offset, std::size_t count) noexcept {
+// Neither sendfile(2) nor write(2) knows MSG_NOSIGNAL. The signal goes to the calling thread, so it is blocked there
+// during the call and taken away afterwards, unless one was pending before: then it is not ours. A call that
+// transferred a part may have met the broken pipe with the next piece, hence the look after every incomplete call.
+namespace {
+
+template <class Call>
+ssize_t without_pipe_signal(std::size_t whole, Call call) noexcept {
   sigset_t pipe_only;
   sigset_t before;
   sigemptyset(&pipe_only);
@@ -107,16 +111,31 @@ WEFT_NOINLINE ssize_t sys_sendfile(int socket_fd, int file_fd, off_t* offset, st
     was_pending = sigismember(&pending, SIGPIPE) == 1;
   }
 
-  const ssize_t sent =
-      without_interrupts([=] { return ::sendfile(socket_fd, file_fd, offset, count); });
+  const ssize_t sent = without_interrupts(call);
 
-  if (sent != static_cast<ssize_t>(count) && sent != -EAGAIN && !was_pending) {
+  if (sent != static_cast<ssize_t>(whole) && sent != -EAGAIN && !was_pending) {
     const timespec at_once{};
     while (sigtimedwait(&pipe_only, nullptr, &at_once) < 0 && error_of_thread() == EINTR) {
     }
   }
   if (!was_blocked) pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return sent;
+}
+
+}  // namespace
+
+WEFT_NOINLINE ssize_t sys_sendfile(int socket_fd, int file_fd, off_t* offset, std::size_t count) noexcept {
+  return without_pipe_signal(count, [=] { return ::sendfile(socket_fd, file_fd, offset, count); });
+}
+
+WEFT_NOINLINE ssize_t sys_read(int fd, void* buffer, std::size_t size) noexcept {
+  return without_interrupts([=] { return ::read(fd, buffer, size); });
+}
+
+WEFT_NOINLINE ssize_t sys_writev(int fd, const iovec* pieces, std::size_t count) noexcept {
+  std::size_t whole = 0;
+  for (std::size_t i = 0; i < count; ++i) whole += pieces[i].iov_len;
+  return without_pipe_signal(whole, [=] { return ::writev(fd, pieces, static_cast<int>(count)); });
 }
 
 WEFT_NOINLINE int sys_getsockopt(int fd, int level, int name, void* value, socklen_t* size) noexcept {

@@ -2,10 +2,58 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include <weft/base/error.hpp>
 
+#include "process/large_block.hpp"
+
 namespace weft::process {
+
+namespace {
+
+// In a block, room is made for what is known and a little more: what is larger is written by the block, which knows how best to.
+constexpr std::size_t kRoomInBlock = 64 << 10;
+
+}  // namespace
+
+void Outgoing::write_beyond(const void* bytes, std::size_t size) {
+  if (block_ || (large_in_block_ && size_ + size >= detail::LargeBlock::kWorthwhile)) {
+    grow_block(size);
+    block_->write(size_, {static_cast<const std::byte*>(bytes), size});
+  } else {
+    grow(size);
+    std::memcpy(begin_ + size_, bytes, size);
+  }
+  size_ += size;
+}
+
+void Outgoing::grow_block(std::size_t size) {
+  const std::size_t needed = size_ + size + kRoomInBlock;
+  if (!block_) {
+    auto block = std::make_unique<detail::LargeBlock>(detail::LargeBlock::take(needed));
+    if (size_ != 0) block->write(0, bytes());
+    block_ = block.release();
+    heap_.reset();
+  } else if (needed > block_->size()) {
+    block_->resize(std::max(needed, size_ + size_ / 2));
+  }
+  begin_ = block_->bytes().data();
+  capacity_ = needed;
+}
+
+detail::LargeBlock Outgoing::take_block() {
+  block_->resize(size_);
+  detail::LargeBlock block = std::move(*block_);
+  drop_block();
+  return block;
+}
+
+void Outgoing::drop_block() noexcept {
+  delete std::exchange(block_, nullptr);
+  begin_ = nullptr;
+  size_ = capacity_ = 0;
+}
 
 void Outgoing::grow(std::size_t size) {
   const std::size_t capacity = std::max(size_ + size, std::max<std::size_t>(256, 2 * capacity_));
@@ -14,6 +62,17 @@ void Outgoing::grow(std::size_t size) {
   heap_ = std::move(larger);
   begin_ = heap_.get();
   capacity_ = capacity;
+}
+
+Incoming::Incoming(std::span<const std::byte> bytes, const detail::LargeBlock& block, std::vector<OwnedFd> descriptors) noexcept
+    : rest_{bytes}, block_{&block}, descriptors_{std::move(descriptors)} {}
+
+Incoming Incoming::from_block(const detail::LargeBlock& block, std::vector<OwnedFd> descriptors) noexcept {
+  return Incoming{block.bytes(), block, std::move(descriptors)};
+}
+
+void Incoming::read_block(void* to, std::span<const std::byte> bytes) const {
+  block_->read(static_cast<std::size_t>(bytes.data() - block_->bytes().data()), to, bytes.size());
 }
 
 OwnedFd Incoming::take_descriptor() {

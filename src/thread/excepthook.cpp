@@ -23,8 +23,9 @@ std::shared_ptr<ExceptHook>& hook_slot() noexcept {
   return slot.value;
 }
 
-/// "std::runtime_error: no such thing".
-std::string describe(const std::exception_ptr& exception) {
+}  // namespace
+
+std::string detail::describe(const std::exception_ptr& exception) {
   try {
     std::rethrow_exception(exception);
   } catch (const std::exception& error) {
@@ -35,10 +36,8 @@ std::string describe(const std::exception_ptr& exception) {
   }
 }
 
-}  // namespace
-
 void default_excepthook(const ExceptHookArgs& args) noexcept {
-  const std::string text = "weft: thread \"" + args.thread.name() + "\" ended with " + describe(args.exception) + '\n';
+  const std::string text = "weft: thread \"" + args.thread.name() + "\" ended with " + detail::describe(args.exception) + '\n';
   std::fputs(text.c_str(), stderr);
 }
 

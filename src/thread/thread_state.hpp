@@ -116,6 +116,8 @@ class ThreadState : public std::enable_shared_from_this<ThreadState> {
   const bool droppable_ = true;
 };
 
+/// "std::runtime_error: no such thing".
+[[nodiscard]] std::string describe(const std::exception_ptr& exception);
 /// What is uncaught goes to the hook.
 void report_uncaught(const std::shared_ptr<ThreadState>& state, std::exception_ptr failure) noexcept;
 

@@ -191,6 +191,7 @@ void Threads::wait_for_non_daemons() noexcept {
     if (left <= own) break;
     port::futex_wait(port::futex_word(non_daemons_), left, Deadline::never());
   }
+  if (const auto next_step = next_step_.load(std::memory_order_relaxed)) next_step();
   over_.store(true, std::memory_order_relaxed);
 }
 

@@ -42,6 +42,8 @@ class Threads {
   [[nodiscard]] bool over() const noexcept { return over_.load(std::memory_order_relaxed); }
   void wait_for_non_daemons() noexcept;
   void see_to_the_end() noexcept;
+  /// Called, perhaps twice, when all that is waited for has ended: what a layer above has to end next. For ever.
+  void call_next(void (*step)() noexcept) noexcept { next_step_.store(step, std::memory_order_relaxed); }
 
   void know_main();
   void end_main(ThreadState& state) noexcept;
@@ -66,6 +68,7 @@ class Threads {
   std::atomic<std::uint32_t> non_daemons_{0};
   std::atomic<bool> seen_to_{false};
   std::atomic<bool> over_{false};
+  std::atomic<void (*)() noexcept> next_step_{nullptr};
 };
 
 }  // namespace weft::detail

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -74,6 +75,23 @@ class BrokenExecutor : public Error {
 
 /// The peer sent what the protocol does not allow.
 class ProtocolError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// The peer ended the stream before everything that was asked for had come.
+class EndOfStream : public Error {
+ public:
+  EndOfStream(const std::string& what, std::size_t received) : Error(what), received_(received) {}
+  /// Bytes that did come, counted from the start of the interrupted call.
+  [[nodiscard]] std::size_t received() const noexcept { return received_; }
+
+ private:
+  std::size_t received_;
+};
+
+/// The peer does not know the key, or says that we do not.
+class AuthenticationError : public Error {
  public:
   using Error::Error;
 };

@@ -16,7 +16,7 @@ namespace weft::detail {
 /// What a blocked context waits for. tools/gdb/weft-gdb.py knows these by number.
 enum class WaitKind : std::uint8_t {
   None, Sleep, Lock, Event, Condition, Semaphore, Queue, Join, Read, Write, Blocking, RLock, RWLock, Once, Select, Future,
-  Room
+  Room, Process
 };
 
 /// What is waited for, if a kind and a label cannot tell: the object of a wait of the kinds Future and Room.

@@ -1,6 +1,8 @@
 #pragma once
 
-#include <weft/detail/selectable.hpp>
+#include <string>
+
+#include <weft/detail/descriptor_way.hpp>
 
 namespace weft {
 
@@ -8,27 +10,16 @@ class Socket;
 
 namespace detail {
 
-class Descriptor;
-
-/// What select() waits for at a socket: that a receive or a send would not wait, as poll(2) sees it.
-class SocketWay : public Selectable {
+/// What select() waits for at a socket.
+class SocketWay : public DescriptorWay {
  public:
-  enum class Wanted : bool { Readable, Writable };
-
-  SocketWay(const Socket& socket, Wanted wanted) : socket_{socket}, wanted_{wanted} { outside = true; }
-
-  bool try_now() override;
-  bool enlist() noexcept override;
-  void withdraw() noexcept override;
-  bool accept(Outcome how) noexcept override;
+  SocketWay(const Socket& socket, Wanted wanted) : DescriptorWay{wanted}, socket_{socket} {}
 
  private:
-  [[nodiscard]] bool poll_once() noexcept;
+  [[nodiscard]] Descriptor* find() const noexcept override;
+  [[nodiscard]] std::string object() const override;
 
   const Socket& socket_;
-  const Wanted wanted_;
-  Descriptor* descriptor_ = nullptr;  // while enlisted: used, so that its number stays what it is
-  int failure_ = 0;                   // of enlist() or accept(), for try_now() to throw
 };
 
 }  // namespace detail

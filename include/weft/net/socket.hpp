@@ -28,17 +28,6 @@ enum class SocketType : int {
   SequencedPacket = 5,  // SOCK_SEQPACKET
 };
 
-/// The peer ended the stream before everything that was asked for had come.
-class EndOfStream : public Error {
- public:
-  EndOfStream(const std::string& what, std::size_t received) : Error(what), received_(received) {}
-  /// Bytes that did come, counted from the start of the interrupted call.
-  [[nodiscard]] std::size_t received() const noexcept { return received_; }
-
- private:
-  std::size_t received_;
-};
-
 /// Sending all of something ran out of time; the bytes counted here went out (to the kernel, at least).
 class SendTimeout : public TimeoutError {
  public:

@@ -15,6 +15,10 @@ class Socket;
 
 namespace weft::process {
 
+namespace detail {
+class LargeBlock;
+}  // namespace detail
+
 /// How values of type T are sent to another process. A type of its own kind (a lock in shared memory, a socket) specializes it:
 ///
 ///     template <> struct weft::process::Transfer<Thing> {
@@ -41,9 +45,12 @@ class Outgoing {
   explicit Outgoing(std::span<std::byte> room) noexcept : begin_{room.data()}, capacity_{room.size()} {}
   Outgoing(const Outgoing&) = delete;
   Outgoing& operator=(const Outgoing&) = delete;
+  ~Outgoing() {
+    if (block_) drop_block();
+  }
 
   void write(const void* bytes, std::size_t size) {
-    if (size > capacity_ - size_) grow(size);
+    if (size > capacity_ - size_) return write_beyond(bytes, size);
     if (size != 0) std::memcpy(begin_ + size_, bytes, size);
     size_ += size;
   }
@@ -64,15 +71,27 @@ class Outgoing {
   [[nodiscard]] const std::vector<OwnedFd>& descriptors() const noexcept { return descriptors_; }
   [[nodiscard]] std::vector<OwnedFd> take_descriptors() noexcept { return std::move(descriptors_); }
   /// Whether all of it is still in `room`.
-  [[nodiscard]] bool in_room() const noexcept { return heap_ == nullptr; }
+  [[nodiscard]] bool in_room() const noexcept { return heap_ == nullptr && block_ == nullptr; }
+
+  /// For who sends it by a block (src/process/large_block.hpp): what becomes so large that it is worth it goes to one at once, instead of
+  /// to the heap.
+  void put_large_in_block() noexcept { large_in_block_ = true; }
+  [[nodiscard]] bool in_block() const noexcept { return block_ != nullptr; }
+  /// The block, of the size of bytes(), which is empty from then on.
+  [[nodiscard]] detail::LargeBlock take_block();
 
  private:
+  void write_beyond(const void* bytes, std::size_t size);
   void grow(std::size_t size);
+  void grow_block(std::size_t size);
+  void drop_block() noexcept;
 
   std::byte* begin_ = nullptr;
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
   std::unique_ptr<std::byte[]> heap_;
+  detail::LargeBlock* block_ = nullptr;  // owned
+  bool large_in_block_ = false;
   std::vector<OwnedFd> descriptors_;
 };
 
@@ -89,11 +108,14 @@ class Incoming {
   /// The caller keeps the bytes as long as this lives.
   explicit Incoming(std::span<const std::byte> bytes, std::vector<OwnedFd> descriptors = {}) noexcept
       : rest_{bytes}, descriptors_{std::move(descriptors)} {}
+  /// What a block brought, which the caller keeps as long as this lives.
+  [[nodiscard]] static Incoming from_block(const detail::LargeBlock& block, std::vector<OwnedFd> descriptors = {}) noexcept;
   Incoming(const Incoming&) = delete;
   Incoming& operator=(const Incoming&) = delete;
 
   void read(void* to, std::size_t size) {
     const auto bytes = view(size);
+    if (block_) return read_block(to, bytes);
     if (size != 0) std::memcpy(to, bytes.data(), size);
   }
   /// The next bytes, in place.
@@ -118,9 +140,13 @@ class Incoming {
   }
 
  private:
+  Incoming(std::span<const std::byte> bytes, const detail::LargeBlock& block, std::vector<OwnedFd> descriptors) noexcept;
+
   [[noreturn]] void fail_truncated(std::size_t wanted) const;
+  void read_block(void* to, std::span<const std::byte> bytes) const;
 
   std::span<const std::byte> rest_;
+  const detail::LargeBlock* block_ = nullptr;
   std::vector<OwnedFd> descriptors_;
   std::size_t taken_ = 0;
 };

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -35,6 +34,9 @@ template <class T, std::size_t I = 0>
 [[nodiscard]] T receive_alternative(process::Incoming& in, std::uint32_t index);
 /// Throws ProtocolError.
 [[noreturn]] void fail_received(const char* what);
+/// New memory that will be filled next, in huge pages if it can be: its page faults would take longer than the copying.
+constexpr std::size_t kLargeElements = std::size_t{4} << 20;
+void expect_large(void* begin, std::size_t size) noexcept;
 
 }  // namespace weft::detail
 
@@ -207,9 +209,15 @@ T receive_elements(process::Incoming& in) {
   T elements;
   if constexpr (Contiguous<T> && sent_as_bytes<Element>) {
     if (count > in.remaining() / sizeof(Element)) fail_received("a container that says it holds more than was sent");
-    const auto bytes = in.view(count * sizeof(Element));
+    const std::size_t size = count * sizeof(Element);
+    if constexpr (requires { elements.reserve(count); }) {
+      if (size >= kLargeElements) {
+        elements.reserve(count);
+        expect_large(elements.data(), size);
+      }
+    }
     elements.resize(count);
-    if (count != 0) std::memcpy(elements.data(), bytes.data(), bytes.size());
+    in.read(elements.data(), size);
   } else {
     if constexpr (requires { elements.reserve(count); }) elements.reserve(count < 1024 ? count : 1024);
     for (std::uint64_t i = 0; i < count; ++i) {

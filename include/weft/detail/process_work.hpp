@@ -1,0 +1,111 @@
+#pragma once
+
+// What a process is to do: called in a copy of this process, or sent to another one. Headers of weft only.
+
+#include <functional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <weft/base/unique_function.hpp>
+#include <weft/detail/bound_call.hpp>
+#include <weft/process/sendable.hpp>
+
+namespace weft::detail {
+
+class ProcessWork {
+ public:
+  ProcessWork() = default;
+  ProcessWork(const ProcessWork&) = delete;
+  ProcessWork& operator=(const ProcessWork&) = delete;
+  virtual ~ProcessWork() = default;
+
+  /// Once.
+  virtual void run() = 0;
+  /// Writes a ReceiveWork and what that will read. False: it cannot be sent.
+  [[nodiscard]] virtual bool send(process::Outgoing& out) const = 0;
+};
+
+/// Reads in the other process what is to be done there; the result does it, once.
+using ReceiveWork = UniqueFunction<void()> (*)(process::Incoming& in);
+
+inline void send_receiver(process::Outgoing& out, ReceiveWork receive) {
+  send_function(out, reinterpret_cast<void (*)()>(receive));
+}
+
+/// Any callable.
+template <class Call>
+class LocalWork final : public ProcessWork {
+ public:
+  explicit LocalWork(Call call) : call_{std::move(call)} {}
+  void run() override { (void)call_(); }
+  bool send(process::Outgoing&) const override { return false; }
+
+ private:
+  Call call_;
+};
+
+/// What is kept of an argument: a copy; of a C string, which could not be sent, its text.
+template <class T>
+using Kept = std::conditional_t<std::is_same_v<std::decay_t<T>, const char*> || std::is_same_v<std::decay_t<T>, char*>, std::string,
+                                std::decay_t<T>>;
+
+template <class F, class... Args>
+inline constexpr bool takes_values = std::is_invocable_v<F, Args...>;
+/// A function may also take the copies by reference: they are its own.
+template <class F, class... Args>
+inline constexpr bool takes_references = std::is_invocable_v<F, Args&...>;
+
+template <class F, class... Args>
+class SentWork final : public ProcessWork {
+  static_assert(takes_values<F, Args...> || takes_references<F, Args...>,
+                "weft: the callable of this Process cannot be called with these arguments, which are copied (a C string as a std::string) "
+                "and sent to the other process");
+
+ public:
+  template <class G, class... T>
+  explicit SentWork(G&& callable, T&&... arguments)
+      : callable_(std::forward<G>(callable)), arguments_(std::forward<T>(arguments)...) {}
+
+  void run() override { call(callable_, arguments_); }
+
+  bool send(process::Outgoing& out) const override {
+    send_receiver(out, &receive);
+    out(callable_);
+    std::apply([&](const Args&... arguments) { (void)out(arguments...); }, arguments_);
+    return true;
+  }
+
+ private:
+  static UniqueFunction<void()> receive(process::Incoming& in) {
+    // Braces: read in this order.
+    std::tuple<F, std::tuple<Args...>> read{in.receive<F>(), std::tuple<Args...>{in.receive<Args>()...}};
+    return [read = std::move(read)]() mutable { call(std::get<0>(read), std::get<1>(read)); };
+  }
+
+  static void call(F& callable, std::tuple<Args...>& arguments) {
+    if constexpr (takes_values<F, Args...>) {
+      (void)std::apply(std::move(callable), std::move(arguments));
+    } else {
+      (void)std::apply(callable, arguments);
+    }
+  }
+
+  F callable_;
+  std::tuple<Args...> arguments_;
+};
+
+template <class F, class... Args>
+[[nodiscard]] std::unique_ptr<ProcessWork> local_work(F&& callable, Args&&... args) {
+  auto call = bind_call(std::forward<F>(callable), std::forward<Args>(args)...);
+  return std::make_unique<LocalWork<decltype(call)>>(std::move(call));
+}
+
+template <class F, class... Args>
+[[nodiscard]] std::unique_ptr<ProcessWork> sent_work(F&& callable, Args&&... args) {
+  require_sendable<std::decay_t<F>>();
+  (require_sendable<Kept<Args>>(), ...);
+  return std::make_unique<SentWork<std::decay_t<F>, Kept<Args>...>>(std::forward<F>(callable), std::forward<Args>(args)...);
+}
+
+}  // namespace weft::detail

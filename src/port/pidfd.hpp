@@ -1,0 +1,20 @@
+// What the kernel says of a process by its pidfd. Results or -errno, as in socket_calls.hpp.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+
+namespace weft::port {
+
+/// Of a child that nobody has waited for yet: else the number may be another process's.
+[[nodiscard]] int pidfd_open(pid_t pid) noexcept;
+int pidfd_signal(int pidfd, int signal) noexcept;
+
+/// Takes the exit status of a child that has ended: what Python calls its exit code, negative for a signal. Nothing: it has not ended, or
+/// somebody else took it.
+[[nodiscard]] std::optional<int> take_exit_code(int pidfd) noexcept;
+/// The same of any process, once its own parent has taken it. Nothing: not yet, or the kernel is older than 6.15.
+[[nodiscard]] std::optional<int> exit_code_of_stranger(int pidfd) noexcept;
+
+}  // namespace weft::port

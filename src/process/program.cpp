@@ -1,0 +1,114 @@
+#include "process/program.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <string_view>
+#include <vector>
+
+#include <weft/base/error.hpp>
+#include <weft/process/main.hpp>
+
+#include "process/child.hpp"
+#include "process/fork_server.hpp"
+
+namespace weft {
+
+namespace detail {
+
+namespace {
+
+constexpr std::string_view kMark = "--weft-process=";
+constexpr std::string_view kSpawn = "spawn";
+constexpr std::string_view kForkserver = "forkserver";
+
+/// What main() was given. Null: it was not called.
+std::atomic<char**> arguments{nullptr};
+
+// What a worker or a helper thread blocks is no child's concern.
+const sigset_t blocked_at_begin = [] {
+  sigset_t blocked;
+  ::pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+  return blocked;
+}();
+
+class SpawnSettings {
+ public:
+  explicit SpawnSettings(int fd) {
+    ::posix_spawnattr_init(&attributes);
+    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    ::posix_spawnattr_setsigmask(&attributes, &blocked_at_begin);
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawn_file_actions_adddup2(&actions, fd, kSocketOfChild);  // and not close-on-exec, even if it was that number
+    ::posix_spawn_file_actions_addclosefrom_np(&actions, kSocketOfChild + 1);
+  }
+  SpawnSettings(const SpawnSettings&) = delete;
+  SpawnSettings& operator=(const SpawnSettings&) = delete;
+  ~SpawnSettings() {
+    ::posix_spawn_file_actions_destroy(&actions);
+    ::posix_spawnattr_destroy(&attributes);
+  }
+
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_t actions;
+};
+
+bool is_socket(int fd) {
+  struct stat about {};
+  return ::fstat(fd, &about) == 0 && S_ISSOCK(about.st_mode);
+}
+
+}  // namespace
+
+void require_main_line(const char* method) {
+  if (arguments.load(std::memory_order_acquire)) return;
+  throw InvalidStateError{std::string{"start a process by "} + method +
+                          ": the child is this program started anew, and main() does not tell it apart from an ordinary run. Add the line\n"
+                          "    weft::process::main(argc, argv);\n"
+                          "as the first of main(int argc, char** argv), or start the process by weft::fork"};
+}
+
+pid_t start_program_anew(const std::string& what, int fd, const std::string& whom) {
+  std::string mark = std::string{kMark} + what;
+  char** given = arguments.load(std::memory_order_acquire);
+  std::vector<char*> argv;
+  if (*given) argv.push_back(*given++);
+  argv.push_back(mark.data());
+  while (*given) argv.push_back(*given++);
+  argv.push_back(nullptr);
+  const SpawnSettings settings{fd};
+  pid_t pid = 0;
+  // The link leads to the program's file even if that has been replaced or deleted.
+  const int error = ::posix_spawn(&pid, "/proc/self/exe", &settings.actions, &settings.attributes, argv.data(), environ);
+  if (error != 0) throw OSError{error, "start this program anew for", whom};
+  return pid;
+}
+
+}  // namespace detail
+
+void process::main(int argc, char** argv) {
+  using namespace weft::detail;
+  const std::string_view first = argc > 1 ? argv[1] : "";
+  if (!first.starts_with(kMark)) {
+    arguments.store(argv, std::memory_order_release);
+    return;
+  }
+  const std::string_view what = first.substr(kMark.size());
+  if ((what != kSpawn && what != kForkserver) || !is_socket(kSocketOfChild)) {
+    std::fprintf(stderr, "%s: %s is how weft starts this program for a child process, and not for anybody else to give\n", argv[0], argv[1]);
+    ::_exit(2);
+  }
+  ::fcntl(kSocketOfChild, F_SETFD, FD_CLOEXEC);
+  // For processes that this one starts: the arguments without the mark.
+  for (int i = 1; i < argc; ++i) argv[i] = argv[i + 1];
+  arguments.store(argv, std::memory_order_release);
+  if (what == kForkserver) serve_forks(kSocketOfChild);
+  live_sent(kSocketOfChild, WayOut::Exit);
+}
+
+}  // namespace weft

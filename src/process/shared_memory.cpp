@@ -1,0 +1,226 @@
+#include <weft/process/shared_memory.hpp>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <mutex>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include <weft/base/error.hpp>
+
+#include "engine/fork.hpp"
+#include "engine/immortal.hpp"
+#include "process/memory.hpp"
+#include "process/segment.hpp"
+
+namespace weft::process {
+
+using namespace detail;
+
+namespace {
+
+std::string object_of(const std::string& name) { return "shared memory \"" + name + '"'; }
+
+/// Without the slash in front, which Python adds and takes off as well.
+std::string checked_name(std::string_view name) {
+  if (name.starts_with('/')) name.remove_prefix(1);
+  if (name.empty() || name == "." || name == ".." || name.size() > NAME_MAX || name.find('/') != name.npos ||
+      name.find('\0') != name.npos)
+    throw std::invalid_argument{object_of(std::string{name}) + ": a name is 1 to 255 characters, without slashes but for one in front"};
+  return std::string{name};
+}
+
+std::string generated_name() {
+  unsigned char random[4];
+  while (::getrandom(random, sizeof random, 0) < 0 && errno == EINTR) {
+  }
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string name = "psm_";
+  for (const unsigned char byte : random) {
+    name += kDigits[byte >> 4];
+    name += kDigits[byte & 15];
+  }
+  return name;
+}
+
+void require_size(std::size_t size) {
+  if (size == 0) throw std::invalid_argument{"shared memory of 0 bytes: there is nothing to share"};
+}
+
+ino_t inode_of(int fd) noexcept {
+  struct stat about {};
+  return ::fstat(fd, &about) == 0 ? about.st_ino : 0;
+}
+
+/// The names that this process made and has to remove when it exits. A child of fork() made none of them.
+class Names {
+ public:
+  [[nodiscard]] static Names& all() noexcept {
+    static constinit weft::detail::Immortal<Names> instance;
+    return instance.value;
+  }
+
+  void add(const std::string& name, ino_t inode) {
+    const std::scoped_lock guard{lock_};
+    names_.push_back({name, inode});
+    if (!std::exchange(at_exit_, true)) std::atexit(unlink_own_names);
+  }
+  void remove(const std::string& name) noexcept {
+    const std::scoped_lock guard{lock_};
+    std::erase_if(names_, [&](const Name& known) { return known.text == name; });
+  }
+
+  void before_fork() noexcept { lock_.lock(); }
+  void after_fork(bool in_child) noexcept {
+    if (in_child) names_.clear();
+    lock_.unlock();
+  }
+
+  /// But not what others made under the name, after somebody had unlinked it.
+  void unlink_all() noexcept {
+    const std::scoped_lock guard{lock_};
+    for (const Name& name : names_) {
+      const std::string path = "/" + name.text;
+      const OwnedFd fd{::shm_open(path.c_str(), O_RDONLY | O_CLOEXEC, 0)};
+      if (fd && inode_of(fd.get()) == name.inode) ::shm_unlink(path.c_str());
+    }
+    names_.clear();
+  }
+
+ private:
+  struct Name {
+    std::string text;
+    ino_t inode;
+  };
+
+  std::mutex lock_;  // never held while anybody waits
+  std::vector<Name> names_;
+  bool at_exit_ = false;
+};
+
+weft::detail::ForkHook fork_hook{.before = []() noexcept { Names::all().before_fork(); },
+                                 .after = [](bool in_child) noexcept { Names::all().after_fork(in_child); }};
+[[maybe_unused]] const bool fork_is_prepared = (weft::detail::add_fork_hook(fork_hook), true);
+
+int create_file(std::string& name, bool generated, mode_t mode) {
+  for (;;) {
+    if (generated) name = generated_name();
+    const int fd = ::shm_open(("/" + name).c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
+    if (fd >= 0) return fd;
+    if (generated && errno == EEXIST) continue;
+    const int error = errno;
+    throw OSError{error, "creating", object_of(name) + (error == EEXIST ? " (attach to it, or remove what was left over with "
+                                                                          "SharedMemory::unlink)"
+                                                                        : "")};
+  }
+}
+
+}  // namespace
+
+void detail::unlink_own_names() noexcept { Names::all().unlink_all(); }
+
+std::string Segment::object() const { return name_.empty() ? "anonymous shared memory" : object_of(name_); }
+
+SharedMemory::SharedMemory(std::shared_ptr<Segment> segment) noexcept : segment_{std::move(segment)}, bytes_{segment_->bytes()} {}
+
+SharedMemory::SharedMemory(std::size_t size) {
+  require_size(size);
+  segment_ = std::make_shared<Segment>(make_memory("weft-shared-memory", size), size, std::string{});
+  bytes_ = segment_->bytes();
+}
+
+SharedMemory SharedMemory::create(std::string_view name, std::size_t size, SharedMemoryOptions options) {
+  require_size(size);
+  std::string own = name.empty() ? std::string{} : checked_name(name);
+  OwnedFd fd{create_file(own, name.empty(), options.mode)};
+  try {
+    reserve_memory(fd.get(), 0, size, object_of(own));
+    auto segment = std::make_shared<Segment>(std::move(fd), size, own);
+    if (!options.keep) Names::all().add(own, inode_of(segment->fd()));
+    return SharedMemory{std::move(segment)};
+  } catch (...) {
+    ::shm_unlink(("/" + own).c_str());
+    throw;
+  }
+}
+
+SharedMemory SharedMemory::attach(std::string_view name) {
+  std::string own = checked_name(name);
+  OwnedFd fd{::shm_open(("/" + own).c_str(), O_RDWR | O_CLOEXEC, 0)};
+  if (!fd) {
+    const int error = errno;
+    throw OSError{error, "attaching to", object_of(own) + (error == ENOENT ? " (nobody has created it, or it was unlinked)" : "")};
+  }
+  const std::size_t size = size_of_memory(fd.get(), object_of(own));
+  if (size == 0) throw OSError{EINVAL, "attaching to", object_of(own) + " (it has no bytes: its creator has not got so far, or died)"};
+  return SharedMemory{std::make_shared<Segment>(std::move(fd), size, std::move(own))};
+}
+
+bool SharedMemory::unlink(std::string_view name) {
+  const std::string own = checked_name(name);
+  const bool unlinked = ::shm_unlink(("/" + own).c_str()) == 0;
+  if (const int error = errno; !unlinked && error != ENOENT) throw OSError{error, "unlinking", object_of(own)};
+  Names::all().remove(own);
+  return unlinked;
+}
+
+const std::string& SharedMemory::name() const noexcept {
+  static const weft::detail::Immortal<std::string> none;
+  return segment_ ? segment_->name() : none.value;
+}
+
+int SharedMemory::descriptor() const noexcept { return segment_ ? segment_->fd() : -1; }
+
+void SharedMemory::close() noexcept {
+  bytes_ = {};
+  segment_.reset();
+}
+
+void SharedMemory::unlink() {
+  if (segment_ && !segment_->name().empty()) (void)unlink(segment_->name());
+}
+
+std::size_t SharedMemory::check_view(std::size_t offset, std::size_t count, std::size_t size, std::size_t alignment) const {
+  const std::size_t room = offset <= bytes_.size() ? (bytes_.size() - offset) / size : 0;
+  if (offset > bytes_.size() || (count != std::dynamic_extent && count > room))
+    throw std::out_of_range{(segment_ ? segment_->object() : "closed shared memory") + " of " + std::to_string(bytes_.size()) +
+                            " bytes: it has no room for " + (count == std::dynamic_extent ? "any" : std::to_string(count)) + " of " +
+                            std::to_string(size) + " bytes at offset " + std::to_string(offset)};
+  if (offset % alignment != 0)
+    throw std::invalid_argument{segment_->object() + ": offset " + std::to_string(offset) + " is not a multiple of " +
+                                std::to_string(alignment) + ", as this type needs"};
+  return count == std::dynamic_extent ? room : count;
+}
+
+// ---- to another process -----------------------------------------------------------------------------------------------
+
+void Transfer<SharedMemory>::send(Outgoing& out, const SharedMemory& memory) {
+  if (!memory) throw InvalidStateError{"sending shared memory that was closed"};
+  const std::string& name = memory.name();
+  const std::uint64_t sizes[] = {memory.size(), name.size()};
+  out.attach(memory.descriptor());
+  out.write(sizes, sizeof sizes);
+  out.write(name.data(), name.size());
+}
+
+SharedMemory Transfer<SharedMemory>::receive(Incoming& in) {
+  std::uint64_t sizes[2];
+  in.read(sizes, sizeof sizes);
+  const auto name = in.view(sizes[1]);
+  OwnedFd fd = in.take_descriptor();
+  // What lies beyond the end of the file is a SIGBUS.
+  if (sizes[0] == 0 || sizes[0] > size_of_memory(fd.get(), "received shared memory"))
+    throw ProtocolError{"receiving shared memory: its descriptor has not the " + std::to_string(sizes[0]) + " bytes it should have"};
+  return SharedMemory{std::make_shared<Segment>(std::move(fd), sizes[0],
+                                                std::string{reinterpret_cast<const char*>(name.data()), name.size()})};
+}
+
+}  // namespace weft::process

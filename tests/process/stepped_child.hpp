@@ -1,0 +1,125 @@
+#pragma once
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <functional>
+
+#include <gtest/gtest.h>
+
+#include "support/eventually.hpp"
+
+namespace weft::test {
+
+/// A child made by fork() that is led through a function instruction by instruction, so that it can be killed at each
+/// of them. What `warm_up` does comes before, at full speed. One thread of it is led: the one that runs the function.
+class SteppedChild {
+ public:
+  enum class State {
+    Stepping,    ///< Somewhere in the function.
+    Asleep,      ///< In it, in a system call that waits; goes on stepping when it has been woken.
+    Finished,    ///< The function has returned; the process exists still.
+    NotAllowed,  ///< This machine allows no tracing.
+  };
+
+  SteppedChild(const std::function<void()>& warm_up, const std::function<void()>& body) {
+    std::fflush(nullptr);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      warm_up();
+      if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(77);
+      ::raise(SIGSTOP);
+      body();
+      ::raise(SIGSTOP);
+      ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
+    if (WIFSTOPPED(status)) return;
+    pid_ = -1;
+    state_ = State::NotAllowed;
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 77) << "status " << status;
+  }
+  SteppedChild(const SteppedChild&) = delete;
+  SteppedChild& operator=(const SteppedChild&) = delete;
+  ~SteppedChild() { kill(); }
+
+  [[nodiscard]] State state() const { return state_; }
+
+  /// At most so many instructions; ends earlier when it falls asleep or has finished. How many it were.
+  int step(int most) {
+    int steps = 0;
+    while (steps < most && (state_ == State::Stepping || state_ == State::Asleep) && step_once()) ++steps;
+    return steps;
+  }
+  /// kill -9, and the end of it.
+  void kill() {
+    if (pid_ < 0) return;
+    ::kill(pid_, SIGKILL);
+    int status = 0;
+    do {
+      ::waitpid(pid_, &status, __WALL);
+    } while (WIFSTOPPED(status));
+    pid_ = -1;
+  }
+
+  /// Whether the first thread of a process sleeps in a system call.
+  [[nodiscard]] static bool sleeps(pid_t pid) {
+    char path[32];
+    std::snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    char text[512] = "";
+    const int file = ::open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    const auto length = ::read(file, text, sizeof text - 1);
+    ::close(file);
+    if (length <= 0) return false;
+    const char* const name_end = std::strrchr(text, ')');
+    return name_end && name_end[1] == ' ' && name_end[2] == 'S';
+  }
+  /// ... and does so for a while.
+  [[nodiscard]] static bool soon_sleeps(pid_t pid) {
+    int seen = 0;
+    return eventually([&] {
+      seen = sleeps(pid) ? seen + 1 : 0;
+      return seen >= 5;
+    });
+  }
+
+ private:
+  bool step_once() {
+    if (state_ == State::Stepping) ::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr);
+    int status = 0;
+    int asleep = 0;
+    for (int looks = 0; ::waitpid(pid_, &status, WNOHANG | __WALL) != pid_; ++looks) {
+      ::sched_yield();
+      if (looks < 100) continue;
+      asleep = sleeps(pid_) ? asleep + 1 : 0;
+      if (asleep > 0) ::usleep(1000);
+      if (asleep == 5) {
+        state_ = State::Asleep;
+        return false;
+      }
+    }
+    if (!WIFSTOPPED(status)) {
+      ADD_FAILURE() << "the child ended, status " << status;
+      pid_ = -1;
+      state_ = State::Finished;
+    } else {
+      state_ = WSTOPSIG(status) == SIGSTOP ? State::Finished : State::Stepping;
+    }
+    return state_ == State::Stepping;
+  }
+
+  pid_t pid_ = -1;
+  State state_ = State::Stepping;
+};
+
+}  // namespace weft::test

@@ -1,0 +1,241 @@
+// How programs with child processes end, or do not get so far.
+//
+//   process_ends MODE [METHOD]
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <weft/base/error.hpp>
+#include <weft/fiber/this_fiber.hpp>
+#include <weft/process/process.hpp>
+#include <weft/thread/thread.hpp>
+
+#include "require.hpp"
+
+using namespace std::chrono_literals;
+
+namespace {
+
+// What a fork server must not find.
+const bool early_thread = [] {
+  if (::getenv("WEFT_TEST_EARLY_THREAD")) std::thread{[] { ::pause(); }}.detach();
+  return true;
+}();
+
+struct Static {
+  ~Static() { std::printf("static object destroyed\n"); }
+};
+
+void say(const std::string& text) {
+  std::fputs((text + '\n').c_str(), stdout);
+  std::fflush(stdout);
+}
+
+void stay() {
+  say("pid " + std::to_string(::getpid()));
+  for (;;) ::pause();
+}
+
+void compute() {
+  say("pid " + std::to_string(::getpid()));
+  sigset_t all;
+  ::sigfillset(&all);
+  ::sigprocmask(SIG_SETMASK, &all, nullptr);
+  volatile long n = 0;
+  for (;;) n = n + 1;
+}
+
+void speak_later() {
+  weft::sleep_for(50ms);
+  say("child ends");
+}
+
+/// A child with a child of its own.
+void breed(weft::StartMethod method) {
+  weft::Process child{method, stay};
+  child.start();
+  stay();
+}
+
+weft::StartMethod method = weft::StartMethod::Fork;
+
+int no_main_line() {
+  for (const weft::StartMethod each : {weft::StartMethod::Spawn, weft::StartMethod::Forkserver}) {
+    try {
+      weft::Process{each, stay}.start();
+      return 1;
+    } catch (const weft::InvalidStateError& error) {
+      say(error.what());
+    }
+  }
+  weft::Process child{weft::fork, [] { say("fork needs none"); }};
+  child.start();
+  child.join();
+  return 0;
+}
+
+int orphans() {
+  weft::Process first{method, breed, method};
+  weft::Process second{method, compute};
+  weft::Process third{method, stay};
+  third.set_daemon(true);
+  first.start();
+  second.start();
+  third.start();
+  // One that is forked later, and not by weft, keeps nobody alive.
+  if (::fork() == 0) {
+    say("other " + std::to_string(::getpid()));
+    for (;;) ::pause();
+  }
+  for (;;) ::pause();
+}
+
+int end_of_main() {
+  weft::Process{method, speak_later}.start();
+  weft::Process daemon{method, stay};
+  daemon.set_daemon(true).start();
+  weft::Thread{[] {
+    weft::sleep_for(10ms);
+    weft::Process{method, speak_later}.start();
+    say("thread ends");
+  }}.start();
+  static const Static object;
+  say("main returns");
+  return 7;
+}
+
+/// For a child to say that it is so far.
+struct Ready {
+  weft::OwnedFd reading, writing;
+
+  Ready() {
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    reading.reset(ends[0]);
+    writing.reset(ends[1]);
+  }
+  void await() const {
+    char byte;
+    REQUIRE(::read(reading.get(), &byte, 1) == 1);
+  }
+};
+
+void stay_and_say_so(const weft::OwnedFd& ready) {
+  REQUIRE(::write(ready.get(), "", 1) == 1);
+  stay();
+}
+
+int stubborn_daemon() {
+  const Ready ready;
+  weft::Process daemon{weft::fork, [&] {
+                         ::signal(SIGTERM, SIG_IGN);
+                         stay_and_say_so(ready.writing);
+                       }};
+  daemon.set_daemon(true).start();
+  ready.await();
+  return 0;
+}
+
+int buffered() {
+  std::printf("once ");
+  std::FILE* own = ::fdopen(::dup(STDOUT_FILENO), "w");
+  std::fputs("twice ", own);
+  weft::Process child{method, [] {}};
+  child.start();
+  child.join();
+  std::fclose(own);
+  return 0;
+}
+
+int statics() {
+  static const Static object;
+  weft::Process child{weft::fork, [] { say("child"); }};
+  child.start();
+  child.join();
+  say("parent");
+  return 0;
+}
+
+int early() {
+  ::setenv("WEFT_TEST_EARLY_THREAD", "1", 1);
+  try {
+    weft::Process{weft::forkserver, stay}.start();
+  } catch (const weft::InvalidStateError& error) {
+    say(error.what());
+  }
+  return 0;
+}
+
+/// No descriptor is left for a child, nor after the attempt fewer than before.
+int no_descriptors() {
+  weft::process::start_forkserver();
+  rlimit limit{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  const rlimit before = limit;
+  for (int most = 3; most < 12; ++most) {
+    limit.rlim_cur = static_cast<rlim_t>(most);
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    weft::Process child{method, [] {}};
+    try {
+      child.start();
+      child.join();
+    } catch (const weft::OSError& error) {
+      REQUIRE(error.errno_value() == EMFILE);
+      REQUIRE(weft::process::active_children().empty());
+      REQUIRE(!child.is_alive());
+    }
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  }
+  weft::Process child{method, [] {}};
+  child.start();
+  child.join();
+  REQUIRE(child.exitcode() == 0);
+  say("fine");
+  return 0;
+}
+
+int interrupted() {
+  Ready ready;
+  weft::Process child{method, stay_and_say_so, std::move(ready.writing)};
+  child.start();
+  ready.await();
+  ::signal(SIGINT, SIG_IGN);
+  ::kill(0, SIGINT);  // as the terminal does at Ctrl-C
+  child.join();
+  say("child ended with " + std::to_string(*child.exitcode()));
+  weft::Process next{method, [] {}};
+  next.start();
+  next.join();
+  say("another with " + std::to_string(*next.exitcode()));
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string mode = argc > 1 ? argv[1] : "";
+  if (mode == "no-main-line") return no_main_line();
+  weft::process::main(argc, argv);
+  if (argc > 2) method = weft::process::start_method_named(argv[2]);
+  if (mode == "orphans") return orphans();
+  if (mode == "end-of-main") return end_of_main();
+  if (mode == "stubborn-daemon") return stubborn_daemon();
+  if (mode == "buffered") return buffered();
+  if (mode == "statics") return statics();
+  if (mode == "early-thread") return early();
+  if (mode == "no-descriptors") return no_descriptors();
+  if (mode == "interrupted") {
+    ::setpgid(0, 0);
+    return interrupted();
+  }
+  return 2;
+}
