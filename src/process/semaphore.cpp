@@ -118,7 +118,7 @@ Semaphore Transfer<Semaphore>::receive(Incoming& in) {
 void Transfer<BoundedSemaphore>::send(Outgoing& out, const BoundedSemaphore& semaphore) { semaphore.send(out); }
 
 BoundedSemaphore Transfer<BoundedSemaphore>::receive(Incoming& in) {
-  return BoundedSemaphore{Semaphore::receive_object(in), std::source_location{}};
+  return BoundedSemaphore{BoundedSemaphore::receive_object(in), std::source_location{}};
 }
 
 }  // namespace weft::process
