@@ -16,8 +16,12 @@ namespace weft::detail {
 
 bool FutureState::wait_until(Deadline deadline) {
   if (done()) return true;
+  const bool elsewhere = is_elsewhere();
+  if (elsewhere && advance(deadline)) return true;
   const Explained* explained = this;
-  return wait_enlisted(current_context(), {.kind = WaitKind::Future, .object = explained, .holders = &holders}, deadline,
+  Wait record{.kind = WaitKind::Future, .object = explained, .holders = elsewhere ? nullptr : &holders};
+  record.outside = elsewhere;
+  return wait_enlisted(current_context(), record, deadline,
                        [this](Entry& entry) { return enlist(entry); }, [this](Entry& entry) { withdraw(entry); });
 }
 
@@ -139,7 +143,20 @@ void FutureState::publish(BeforeHooks* before_hooks) noexcept {
   end(guard, how, before_hooks);
 }
 
+bool FutureState::publish_unless_heard() noexcept {
+  std::uint32_t alone = kRunning;
+  if (state_.compare_exchange_strong(alone, kRunning | kDone, std::memory_order_release, std::memory_order_relaxed)) return true;
+  Guard guard{state_};
+  for (const DoneHook* hook = hooks_; hook; hook = hook->next) {
+    if (hook->calls_users) return false;
+  }
+  end(guard, 0);
+  return true;
+}
+
 bool FutureState::cancel() noexcept {
+  // Ahead of the bit, as it takes the lock of a pool. What has been taken back nobody begins.
+  if (!(word() & (kRunning | kDone)) && !take_back()) return false;
   Guard guard{state_};
   if (guard.value() & (kRunning | kDone)) return (guard.value() & kCancelled) != 0;
   end(guard, kCancelled);

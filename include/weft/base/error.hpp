@@ -73,6 +73,46 @@ class BrokenExecutor : public Error {
   using Error::Error;
 };
 
+/// The process that ran a task ended before the task did: by a signal, by exit(), for want of memory. Others are not harmed.
+class WorkerDied : public Error {
+ public:
+  /// `signal` 0: it exited, with `exit_code`.
+  WorkerDied(const std::string& task, const std::string& worker, int pid, int signal, int exit_code);
+
+  /// The function that it ran.
+  [[nodiscard]] const std::string& task() const noexcept { return task_; }
+  [[nodiscard]] const std::string& worker() const noexcept { return worker_; }
+  [[nodiscard]] int pid() const noexcept { return pid_; }
+  [[nodiscard]] int signal() const noexcept { return signal_; }
+  [[nodiscard]] int exit_code() const noexcept { return exit_code_; }
+
+ private:
+  std::string task_;
+  std::string worker_;
+  int pid_;
+  int signal_;
+  int exit_code_;
+};
+
+/// Work in another process threw something of a type that is neither the standard library's nor weft's: what is known of it. Exceptions of
+/// those come back as themselves.
+class RemoteError : public Error {
+ public:
+  RemoteError(std::string type, std::string message, std::string place);
+
+  /// The exception's type, as C++ writes it.
+  [[nodiscard]] const std::string& type() const noexcept { return type_; }
+  /// Its what(); empty if it has none.
+  [[nodiscard]] const std::string& message() const noexcept { return message_; }
+  /// Which function threw it, in which process.
+  [[nodiscard]] const std::string& place() const noexcept { return place_; }
+
+ private:
+  std::string type_;
+  std::string message_;
+  std::string place_;
+};
+
 /// The peer sent what the protocol does not allow.
 class ProtocolError : public Error {
  public:

@@ -27,6 +27,8 @@ class DoneHook {
  public:
   virtual void on_done(FutureState& future) noexcept = 0;
   DoneHook* next = nullptr;
+  /// Whether it calls what users have given, or may: weft's own that only note the end say no.
+  bool calls_users = true;
 
  protected:
   ~DoneHook() = default;
@@ -55,7 +57,10 @@ class FutureState : public Explained {
   FutureState& operator=(const FutureState&) = delete;
 
   [[nodiscard]] bool done() const noexcept { return (word() & kDone) != 0; }
-  [[nodiscard]] bool running() const noexcept { return (word() & (kRunning | kDone)) == kRunning; }
+  [[nodiscard]] bool running() const noexcept {
+    const std::uint32_t now = word();
+    return (now & kDone) == 0 && ((now & kRunning) != 0 || begun_elsewhere());
+  }
   [[nodiscard]] bool cancelled() const noexcept { return (word() & kCancelled) != 0; }
 
   /// False: not done in time. Throws: what interrupts a wait.
@@ -94,6 +99,8 @@ class FutureState : public Explained {
   void fail(std::exception_ptr why) noexcept { failure_ = std::move(why); }
   /// Done; the reference stays the caller's. When hooks are about to be called, `before_hooks`, if there is one, is told first.
   void publish(BeforeHooks* before_hooks = nullptr) noexcept;
+  /// publish(), unless that would call what users have given: false then, and nothing has changed.
+  [[nodiscard]] bool publish_unless_heard() noexcept;
   /// Without running it. False: it has been cancelled.
   bool fail_unbegun(std::exception_ptr why) noexcept;
   /// Where it stands in line.
@@ -116,6 +123,14 @@ class FutureState : public Explained {
   virtual void execute() {}
   /// Destroys the callable without calling it.
   virtual void abandon() noexcept {}
+
+  // Of work that another process does.
+  [[nodiscard]] virtual bool is_elsewhere() const noexcept { return false; }
+  [[nodiscard]] virtual bool begun_elsewhere() const noexcept { return false; }
+  /// Takes it back before it begins. False: it has begun.
+  [[nodiscard]] virtual bool take_back() noexcept { return true; }
+  /// Somebody is about to wait for it, who may see to the end himself: whether it is done. Throws: what interrupts a wait.
+  virtual bool advance([[maybe_unused]] Deadline deadline) { return false; }
 
   std::atomic<bool> taken_{false};  // the value has been moved out; by one of several handles, perhaps
 

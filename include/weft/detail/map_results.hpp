@@ -63,6 +63,10 @@ class InStep {
   std::optional<std::tuple<std::ranges::iterator_t<Ranges>...>> at_;
 };
 
+/// Executors that cannot take a closure have submit_chunk(callable, inputs).
+template <class Executor>
+concept SendsChunks = requires { typename Executor::SendsChunks; };
+
 /// The results of map(), in the order of the inputs: a range to go through once. What is on its way when it is dropped is
 /// called off, as far as it has not begun.
 template <class Executor, class F, class... Ranges>
@@ -112,12 +116,20 @@ class MapResults {
       std::vector<Arguments> inputs;
       inputs.reserve(std::min<std::size_t>(options_.chunk_size, 1024));
       while (inputs.size() < options_.chunk_size && !input_->ended()) inputs.push_back(input_->next());
-      on_their_way_.push_back(executor_->submit([callable = callable_, given = std::move(inputs)]() mutable {
+      on_their_way_.push_back(submit(std::move(inputs)));
+    }
+  }
+
+  Future<Chunk> submit(std::vector<Arguments> inputs) {
+    if constexpr (SendsChunks<Executor>) {
+      return executor_->submit_chunk(*callable_, inputs);
+    } else {
+      return executor_->submit([callable = callable_, given = std::move(inputs)]() mutable {
         Chunk chunk;
         chunk.reserve(given.size());
         for (Arguments& arguments : given) chunk.push_back(std::apply(*callable, std::move(arguments)));
         return chunk;
-      }));
+      });
     }
   }
 

@@ -1,0 +1,81 @@
+#pragma once
+
+// What the executor of processes and Pool are made of. Headers of weft only.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <weft/detail/remote_task.hpp>
+#include <weft/process/start_method.hpp>
+
+namespace weft {
+
+/// A call to be made in another process: a function, captureless lambda or Sendable function object, with its arguments.
+///
+///     weft::ProcessPoolExecutor pool{{.initializer = {open_log, "worker.log"}}};
+///
+/// Errors: what sending the arguments throws, at once.
+class SentCall {
+ public:
+  SentCall() = default;
+  template <class F, class... Args>
+    requires(!std::is_same_v<std::decay_t<F>, SentCall> && std::is_invocable_v<std::decay_t<F>, detail::SentAs<Args>...>)
+  SentCall(const F& callable, const Args&... args) {
+    write<std::decay_t<F>, detail::SentAs<Args>...>(callable, args...);
+  }
+
+  [[nodiscard]] const std::vector<std::byte>& bytes() const noexcept { return bytes_; }
+
+ private:
+  template <class F, class... Args>
+  void write(const F& callable, const Args&... args) {
+    (detail::require_sendable<F>(), ..., detail::require_sendable<Args>());
+    process::Outgoing out;
+    detail::send_function(out, reinterpret_cast<void (*)()>(&detail::run_sent_for_effect<F, Args...>));
+    out(callable);
+    (out(args), ...);
+    if (!out.descriptors().empty()) detail::throw_no_descriptors_in_sent_call();
+    bytes_.assign(out.bytes().begin(), out.bytes().end());
+  }
+
+  std::vector<std::byte> bytes_;
+};
+
+/// How a single task is treated, if not as its pool treats all.
+struct TaskOptions {
+  /// So long may it run, from when it begins: then its worker is killed, and it fails with TimeoutError. 0: no limit.
+  std::optional<std::chrono::nanoseconds> timeout = {};
+  /// So often is it begun again when its worker died: for work that may be done twice.
+  std::optional<unsigned> retries = {};
+};
+
+}  // namespace weft
+
+namespace weft::detail {
+
+struct ProcessPoolConfig {
+  const char* kind;
+  unsigned most_workers;
+  bool all_at_once;  // not as they are needed
+  std::string name;
+  std::optional<StartMethod> method;
+  std::vector<std::byte> initializer;
+  std::uint64_t tasks_per_worker;
+  std::chrono::nanoseconds limit;
+  unsigned retries;
+  std::size_t most_pending;
+};
+
+[[nodiscard]] std::shared_ptr<ProcessPoolCore> make_process_pool(ProcessPoolConfig config);
+[[nodiscard]] unsigned usual_processes() noexcept;
+
+[[nodiscard]] inline RemoteLimits limits_of(const ProcessPoolCore& pool, const TaskOptions& options) noexcept {
+  return {options.timeout.value_or(pool.usual_limit()), options.retries.value_or(pool.usual_retries())};
+}
+
+}  // namespace weft::detail

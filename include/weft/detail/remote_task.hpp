@@ -1,0 +1,316 @@
+#pragma once
+
+// Work that another process does: what is sent there, and what comes back. Headers of weft only.
+
+#include <array>
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <typeinfo>
+#include <utility>
+#include <vector>
+
+#include <weft/detail/future_state.hpp>
+#include <weft/futures/future.hpp>
+#include <weft/process/sendable.hpp>
+
+namespace weft::detail {
+
+class PoolLink;
+struct PoolSlot;
+class RemoteTask;
+
+/// A pool of processes, as its tasks know it.
+class ProcessPoolCore {
+ public:
+  ProcessPoolCore(const ProcessPoolCore&) = delete;
+  ProcessPoolCore& operator=(const ProcessPoolCore&) = delete;
+
+  /// Takes over a reference to the task. Throws: ShutDown, BrokenExecutor, what interrupts the wait for room; the reference has been
+  /// released then.
+  virtual void submit(RemoteTask& task) = 0;
+  /// No more work. `cancel`: what has not begun is cancelled. `wait`: until all workers have ended.
+  virtual void shutdown(bool wait, bool cancel) = 0;
+  /// The same, and what runs is ended with its worker.
+  virtual void terminate(bool wait) = 0;
+  [[nodiscard]] virtual bool is_closed() const noexcept = 0;
+  [[nodiscard]] virtual std::size_t workers() const noexcept = 0;
+  /// How many there may be.
+  [[nodiscard]] virtual std::size_t most_workers() const noexcept = 0;
+  [[nodiscard]] virtual std::vector<int> pids() const = 0;
+  /// What a task is given unless it says otherwise: so long may it run, and so often is it begun again.
+  [[nodiscard]] virtual std::chrono::nanoseconds usual_limit() const noexcept = 0;
+  [[nodiscard]] virtual unsigned usual_retries() const noexcept = 0;
+
+  // For tasks.
+  [[nodiscard]] virtual bool advance(FutureState& future, Deadline deadline) = 0;
+  [[nodiscard]] virtual bool take_back(RemoteTask& task) noexcept = 0;
+  [[nodiscard]] virtual bool has_begun(const RemoteTask& task) noexcept = 0;
+
+ protected:
+  ProcessPoolCore() = default;
+  ~ProcessPoolCore() = default;
+};
+
+/// What a worker calls for a task: reads callable and arguments, calls, and then writes the result, perhaps to where it has read.
+using RunSent = void (*)(process::Incoming& in, process::Outgoing& out);
+
+/// What an argument travels as: a literal as the text that it is.
+template <class T>
+using SentAs = std::conditional_t<std::is_same_v<std::decay_t<T>, const char*> || std::is_same_v<std::decay_t<T>, char*>, std::string,
+                                  std::decay_t<T>>;
+
+template <class F, class... Args>
+using SentResult = std::remove_cvref_t<std::invoke_result_t<F, Args...>>;
+
+template <class F, class... Args>
+void run_sent(process::Incoming& in, process::Outgoing& out) {
+  auto callable = in.receive<F>();
+  std::tuple<Args...> arguments{in.receive<Args>()...};  // braces: in their order
+  if constexpr (std::is_void_v<std::invoke_result_t<F, Args...>>) {
+    (void)out;
+    std::apply(std::move(callable), std::move(arguments));
+  } else {
+    const SentResult<F, Args...>& result = std::apply(std::move(callable), std::move(arguments));
+    out(result);
+  }
+}
+
+/// For a call whose result nobody wants.
+template <class F, class... Args>
+void run_sent_for_effect(process::Incoming& in, process::Outgoing&) {
+  auto callable = in.receive<F>();
+  std::tuple<Args...> arguments{in.receive<Args>()...};
+  (void)std::apply(std::move(callable), std::move(arguments));
+}
+[[noreturn]] void throw_no_descriptors_in_sent_call();
+
+/// Elements of one kind that go as bytes travel as one array.
+template <class Arguments>
+inline constexpr bool goes_as_array = false;
+template <class T>
+inline constexpr bool goes_as_array<std::tuple<T>> = sent_as_bytes<T> && std::default_initializable<T>;
+
+/// The elements of a chunk of calls.
+template <class Arguments>
+[[nodiscard]] auto receive_inputs(process::Incoming& in) {
+  const auto count = in.receive<std::uint64_t>();
+  if constexpr (goes_as_array<Arguments>) {
+    using T = std::tuple_element_t<0, Arguments>;
+    if (count > in.remaining() / sizeof(T)) fail_received("more calls than were sent");
+    std::vector<T> inputs(count);
+    in.read(inputs.data(), count * sizeof(T));
+    return inputs;
+  } else {
+    if (count > in.remaining()) fail_received("more calls than were sent");
+    std::vector<Arguments> inputs;
+    inputs.reserve(count);
+    for (std::uint64_t i = 0; i < count; ++i) inputs.push_back(in.receive<Arguments>());
+    return inputs;
+  }
+}
+
+/// Calls for many arguments, of which each is a tuple. Everything is read before anything is written: the result may take the place of
+/// what is read.
+template <class F, class Arguments>
+void run_sent_chunk(process::Incoming& in, process::Outgoing& out) {
+  using R = std::remove_cvref_t<decltype(std::apply(std::declval<F&>(), std::declval<Arguments>()))>;
+  auto callable = in.receive<F>();
+  auto inputs = receive_inputs<Arguments>(in);
+  const auto call = [&](auto& input) -> R {
+    if constexpr (goes_as_array<Arguments>) {
+      return callable(std::move(input));
+    } else {
+      return std::apply(callable, std::move(input));
+    }
+  };
+  if constexpr (sent_as_bytes<R>) {
+    std::vector<R> results;
+    results.reserve(inputs.size());
+    for (auto& input : inputs) results.push_back(call(input));
+    out.write(results.data(), results.size() * sizeof(R));
+  } else {
+    for (auto& input : inputs) {
+      const R result = call(input);
+      out(result);
+    }
+  }
+}
+
+/// What a task's own options say.
+struct RemoteLimits {
+  std::chrono::nanoseconds limit{0};  // 0: none
+  unsigned retries = 0;
+};
+
+/// The part of a task that does not depend on its result. What is not said to be anybody's is the pool's, guarded by its lock.
+class RemoteTask {
+ public:
+  RemoteTask(std::shared_ptr<ProcessPoolCore> pool, RemoteLimits limits) noexcept : core{std::move(pool)}, allowed{limits} {}
+  RemoteTask(const RemoteTask&) = delete;
+  RemoteTask& operator=(const RemoteTask&) = delete;
+
+  [[nodiscard]] virtual FutureState& future() noexcept = 0;
+  /// Keeps the result. Throws: what reading it throws.
+  virtual void accept(process::Incoming& in) = 0;
+  /// For reports: the function.
+  [[nodiscard]] std::string describe() const;
+
+  /// Writes down what is to be sent. A failure to do so is kept: it is the task's.
+  template <class Write>
+  void write(Write write) noexcept {
+    try {
+      write(parcel);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }
+
+ private:
+  std::array<std::byte, 96> room_;
+
+ public:
+  enum class Place : std::uint8_t { Nowhere, InLine, AtWorker };
+
+  const std::shared_ptr<ProcessPoolCore> core;
+  process::Outgoing parcel{room_};
+  RemoteLimits allowed;
+  void (*function)() = nullptr;                  // what describe() names, or
+  const std::type_info* function_type = nullptr;
+  std::exception_ptr failure;
+  OwnedFd block;  // what is to be sent, if it is large
+
+  Place place = Place::Nowhere;
+  std::uint8_t slot = 0;
+  std::uint8_t area = 0;
+  bool taken_back = false;
+  void* worker = nullptr;
+  PoolSlot* reply = nullptr;
+  PoolLink* link = nullptr;  // that of the reply
+  std::vector<OwnedFd> received;
+  std::string done_by;  // if it failed
+  RemoteTask* next = nullptr;
+  RemoteTask* previous = nullptr;
+
+ protected:
+  ~RemoteTask() = default;
+};
+
+template <class R>
+class RemoteResult final : public FutureResult<R>, public RemoteTask {
+ public:
+  RemoteResult(std::shared_ptr<ProcessPoolCore> pool, RemoteLimits limits) noexcept
+      : FutureResult<R>{2}, RemoteTask{std::move(pool), limits} {}
+
+  FutureState& future() noexcept override { return *this; }
+  void accept(process::Incoming& in) override {
+    this->keep([&]() -> R {
+      if constexpr (!std::is_void_v<R>) return in.receive<R>();
+    });
+  }
+
+ protected:
+  bool is_elsewhere() const noexcept override { return true; }
+  bool begun_elsewhere() const noexcept override { return core->has_begun(*this); }
+  bool take_back() noexcept override { return core->take_back(*this); }
+  bool advance(Deadline deadline) override { return core->advance(*this, deadline); }
+};
+
+/// The results of a chunk.
+template <class R>
+class RemoteChunk final : public FutureResult<std::vector<R>>, public RemoteTask {
+ public:
+  RemoteChunk(std::shared_ptr<ProcessPoolCore> pool, RemoteLimits limits, std::size_t count) noexcept
+      : FutureResult<std::vector<R>>{2}, RemoteTask{std::move(pool), limits}, count_{count} {}
+
+  FutureState& future() noexcept override { return *this; }
+  void accept(process::Incoming& in) override {
+    this->keep([&] {
+      std::vector<R> results;
+      if constexpr (sent_as_bytes<R>) {
+        const auto bytes = in.view(count_ * sizeof(R));
+        results.resize(count_);
+        std::memcpy(results.data(), bytes.data(), bytes.size());
+      } else {
+        results.reserve(count_);
+        for (std::size_t i = 0; i < count_; ++i) results.push_back(in.receive<R>());
+      }
+      return results;
+    });
+  }
+
+ protected:
+  bool is_elsewhere() const noexcept override { return true; }
+  bool begun_elsewhere() const noexcept override { return core->has_begun(*this); }
+  bool take_back() noexcept override { return core->take_back(*this); }
+  bool advance(Deadline deadline) override { return core->advance(*this, deadline); }
+
+ private:
+  const std::size_t count_;
+};
+
+template <class F>
+void name_function(RemoteTask& task, const F& callable) noexcept {
+  if constexpr (std::is_pointer_v<F>) {
+    task.function = reinterpret_cast<void (*)()>(callable);
+  } else {
+    task.function_type = &typeid(F);
+  }
+}
+
+/// Has callable(args...) done by a worker.
+template <class F, class... Args>
+auto submit_sent(const std::shared_ptr<ProcessPoolCore>& core, RemoteLimits limits, const F& callable, const Args&... args) {
+  static_assert(std::is_invocable_v<F, Args...>,
+                "the callable cannot be called with these arguments, copies of which are sent to another process first");
+  (require_sendable<F>(), ..., require_sendable<Args>());
+  using R = SentResult<F, Args...>;
+  if constexpr (!std::is_void_v<R>) require_sendable<R>();
+  auto& task = *new RemoteResult<R>{core, limits};
+  Future<R> future = FutureAccess::adopt<R>(task);
+  name_function(task, callable);
+  task.write([&](process::Outgoing& out) {
+    send_function(out, reinterpret_cast<void (*)()>(&run_sent<F, Args...>));
+    out(callable);
+    (out(args), ...);
+  });
+  core->submit(task);
+  return future;
+}
+
+/// The same for a chunk of calls.
+template <class F, class Arguments>
+auto submit_sent_chunk(const std::shared_ptr<ProcessPoolCore>& core, RemoteLimits limits, const F& callable,
+                       const std::vector<Arguments>& inputs) {
+  require_sendable<F>();
+  require_sendable<Arguments>();
+  using R = std::remove_cvref_t<decltype(std::apply(std::declval<F&>(), std::declval<Arguments>()))>;
+  require_sendable<R>();
+  auto& task = *new RemoteChunk<R>{core, limits, inputs.size()};
+  Future<std::vector<R>> future = FutureAccess::adopt<std::vector<R>>(task);
+  name_function(task, callable);
+  task.write([&](process::Outgoing& out) {
+    send_function(out, reinterpret_cast<void (*)()>(&run_sent_chunk<F, Arguments>));
+    out(callable, static_cast<std::uint64_t>(inputs.size()));
+    if constexpr (goes_as_array<Arguments>) {
+      using T = std::tuple_element_t<0, Arguments>;
+      for (const Arguments& input : inputs) out.write(&std::get<0>(input), sizeof(T));
+    } else {
+      for (const Arguments& input : inputs) out(input);
+    }
+  });
+  core->submit(task);
+  return future;
+}
+
+/// An executor of processes goes: its work is finished first; but what has not begun is cancelled if an exception unwinds.
+void end_process_pool(ProcessPoolCore& pool, int exceptions_before) noexcept;
+
+}  // namespace weft::detail

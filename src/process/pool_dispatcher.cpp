@@ -1,0 +1,353 @@
+// The thread of a pool of processes that starts workers and buries them, watches the limits of tasks, and drains when nobody else does.
+#include <pthread.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstring>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <weft/base/error.hpp>
+
+#include "base/cause.hpp"
+#include "engine/thread_context.hpp"
+#include "port/futex.hpp"
+#include "port/signals.hpp"
+#include "process/process_pool.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+using std::int64_t;
+
+constexpr int64_t kMillisecond = 1'000'000;
+constexpr int64_t kNapWhileBusy = 50'000;
+constexpr std::size_t kMany = 8;
+constexpr int64_t kSettled = 1'000 * kMillisecond;  // a worker that lived so long did not die of how it was started
+constexpr unsigned kMostDeathsInARow = 8;
+constexpr unsigned kMostFailedStarts = 5;
+constexpr int64_t kPatienceAtEnd = 5'000 * kMillisecond;
+
+int64_t now() noexcept { return Deadline::now_nanoseconds(); }
+
+std::string how_it_ended(int exit_code) {
+  if (exit_code >= 0) return "exited with code " + std::to_string(exit_code);
+  const char* name = ::strsignal(-exit_code);
+  return "was ended by signal " + std::to_string(-exit_code) + " (" + (name ? name : "unknown") + ')';
+}
+
+}  // namespace
+
+void ProcessPool::open() {
+  const port::SignalsBlocked blocked;  // signals of the program are not for this thread
+  std::thread dispatcher{[self = std::static_pointer_cast<ProcessPool>(shared_from_this())] { self->dispatch(); }};
+  ::pthread_setname_np(dispatcher.native_handle(), "weft-dispatch");
+  dispatcher.detach();
+}
+
+void ProcessPool::dispatch() noexcept {
+  mark_engine_thread();
+  for (;;) {
+    next_look_.store(INT64_MAX, std::memory_order_seq_cst);  // first: a task that comes from now on may have to nudge us
+    found_many_ = drain() >= kMany;
+    if (std::exchange(somebody_died_, false)) bury_dead();
+    if (terminated_.load(std::memory_order_acquire)) kill_all();
+    const int64_t next_start = start_missing();
+    const int64_t next_limit = enforce_limits();
+    if (has_ended()) break;
+    sleep(std::min(next_start, next_limit));
+  }
+  ended_.set();
+}
+
+// ---- sleeping -------------------------------------------------------------------------------------------------------
+
+// While much goes on, and no thread that waits looks after it, it looks again after a nap instead of being woken for each task.
+void ProcessPool::sleep(int64_t until) noexcept {
+  std::vector<pollfd> polled;
+  polled.reserve(workers_.size() + 2);
+  polled.push_back({bell_.get(), POLLIN, 0});
+  for (const auto& worker : workers_) polled.push_back({worker->process->sentinel(), POLLIN, 0});
+  bool stuck = false;
+  {
+    const std::lock_guard guard{lock_};
+    for (const auto& worker : workers_)
+      stuck = stuck || (!line_.empty() && worker->ready && worker->in_flight == 0 && worker->has_room());
+  }
+  if (closing_since_ != 0) until = std::min(until, std::max(closing_since_ + kPatienceAtEnd, now() + kMillisecond));
+  next_look_.store(until, std::memory_order_seq_cst);
+  if (stuck) until = std::min(until, now() + kMillisecond);  // descriptors that could not go: others must arrive first
+  if (found_many_ && !leading_.load(std::memory_order_relaxed)) {
+    until = std::min(until, now() + kNapWhileBusy);
+  } else {
+    // Asked first, looked then: see PoolWorker::tell_pool().
+    attention_.fetch_or(PoolDoor::kDispatcher, std::memory_order_seq_cst);
+    if (drain() != 0) return;
+  }
+  const bool busy = unfinished_.load(std::memory_order_relaxed) != 0;
+  const std::vector<Outcome> outcomes(polled.size(), kFired);
+  const std::size_t count = polled.size();
+  polled.push_back({});
+  Context& self = current_context();
+  Entry entry;
+  (void)arm(self, entry, Interruptible::No);
+  fence_before_park();
+  // For the search for standstills: while there is work, something outside of this process may happen.
+  (void)own_thread_context().park_on({polled.data(), outcomes.data(), count}, {.kind = busy ? WaitKind::Read : WaitKind::Select},
+                                     until == INT64_MAX ? Deadline::never() : Deadline::from_nanoseconds(until));
+  if (polled[0].revents != 0) {
+    std::uint64_t rung = 0;
+    [[maybe_unused]] const auto bytes = ::read(bell_.get(), &rung, sizeof rung);
+  }
+  for (std::size_t i = 1; i < count; ++i) somebody_died_ = somebody_died_ || polled[i].revents != 0;
+}
+
+// ---- starting -------------------------------------------------------------------------------------------------------
+
+// When to try again; INT64_MAX: there are enough.
+int64_t ProcessPool::start_missing() noexcept {
+  for (;;) {
+    {
+      const std::lock_guard guard{lock_};
+      more_workers_asked_for_ = false;
+      const std::size_t unfinished = unfinished_.load(std::memory_order_relaxed);
+      if (closed_.load(std::memory_order_relaxed) && (line_.empty() || terminated_.load(std::memory_order_relaxed))) return INT64_MAX;
+      const std::size_t wanted = config_.all_at_once && !is_closed() ? config_.most_workers
+                                                                     : std::min<std::size_t>(config_.most_workers, unfinished);
+      if (workers_.size() >= wanted) return INT64_MAX;
+    }
+    if (now() < next_start_) return next_start_;
+    try {
+      start_worker();
+      failed_starts_ = 0;
+    } catch (const InvalidStateError& misuse) {
+      break_down(std::string{"no worker can be started: "} + misuse.what());
+      return INT64_MAX;
+    } catch (...) {
+      const std::string why = cause_of(std::current_exception());
+      next_start_ = now() + 20 * kMillisecond;
+      // With others at work it is tried again and again; alone, and for long, it is the end.
+      if (++failed_starts_ >= kMostFailedStarts && workers() == 0) {
+        break_down("no worker can be started: " + why);
+        return INT64_MAX;
+      }
+    }
+  }
+}
+
+void ProcessPool::start_worker() {
+  SharedPages pages{"weft-pool-link", PoolLink::bytes()};
+  ::new (pages.data()) PoolBoard;
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) throw OSError{errno, "making the socket of a worker"};
+  OwnedFd here{ends[0]};
+  PoolSeat seat;
+  seat.socket = OwnedFd{ends[1]};
+  seat.memory = OwnedFd::duplicate(pages.fd());
+  seat.door = OwnedFd::duplicate(door_pages_.fd());
+  seat.bell = OwnedFd::duplicate(bell_.get());
+  seat.name = config_.name + '_' + std::to_string(workers_made_);
+  seat.most_tasks = config_.tasks_per_worker;
+  seat.initializer = config_.initializer;
+  const std::string name = seat.name;
+  pages.close_fd();
+  auto link = std::make_shared<PoolLink>(std::move(pages), std::move(here));
+  auto process = std::make_unique<WorkerProcess>(method_, std::move(seat));
+  auto worker = std::make_unique<Worker>(name, std::move(link), std::move(process));
+  ++workers_made_;
+  Wakes wakes;
+  const std::lock_guard guard{lock_};
+  workers_.push_back(std::move(worker));
+  fill(wakes);
+}
+
+// ---- limits ---------------------------------------------------------------------------------------------------------
+
+// When the next task's time may be up. Nobody tells when a task begins: it cannot be up before a limit's time from now, and is then seen to
+// have begun, and when.
+int64_t ProcessPool::enforce_limits() noexcept {
+  std::vector<Worker*> overdue;
+  Wakes wakes;
+  std::unique_lock guard{lock_};
+  if (limited_ == 0) return INT64_MAX;
+  int64_t next = now() + std::max(least_limit_, kMillisecond);
+  for (const auto& worker : workers_) {
+    if (worker->leaving) continue;
+    const RemoteTask* task = nullptr;
+    std::uint64_t index = worker->reaped;
+    while (index != worker->filled && !(task = worker->tasks[index % kPoolSlots])) ++index;
+    if (!task || task->allowed.limit.count() == 0) continue;
+    const PoolSlot& slot = worker->link->slot(index);
+    if (slot.state.load(std::memory_order_acquire) != SlotState::Taken) continue;
+    const int64_t begun = slot.begun_at.load(std::memory_order_acquire);
+    if (begun == 0) {
+      next = std::min(next, now() + kMillisecond);  // it is about to be written
+    } else if (begun + task->allowed.limit.count() > now()) {
+      next = std::min(next, begun + task->allowed.limit.count());
+    } else {
+      end_overdue(*worker, *task, wakes);
+      overdue.push_back(worker.get());
+    }
+  }
+  guard.unlock();
+  for (Worker* worker : overdue) worker->process->kill();
+  return next;
+}
+
+// With the lock. Its other tasks are taken back first: none of them may begin, and be hit by what is meant for this one.
+void ProcessPool::end_overdue(Worker& worker, const RemoteTask& task, Wakes& wakes) noexcept {
+  for (std::uint64_t index = worker.filled; index != worker.reaped;) {
+    RemoteTask* other = worker.tasks[--index % kPoolSlots];
+    if (!other || other == &task || !withdraw(worker, index)) continue;
+    other->place = RemoteTask::Place::InLine;
+    line_.push_front(*other);
+  }
+  worker.leaving = true;
+  fill(wakes);
+  // It may have come to its end at this very moment: then it counts as done, and the worker goes for nothing.
+  worker.overdue = &task;
+}
+
+void ProcessPool::kill_all() noexcept {
+  {
+    const std::lock_guard guard{lock_};
+    for (const auto& worker : workers_) worker->leaving = true;
+  }
+  for (const auto& worker : workers_) worker->process->kill();
+}
+
+// ---- dying ----------------------------------------------------------------------------------------------------------
+
+void ProcessPool::bury_dead() noexcept {
+  for (std::size_t i = 0; i < workers_.size();) {  // only this thread changes the list
+    const std::optional<int> exit_code = workers_[i]->process->exit_code();
+    if (!exit_code) {
+      ++i;
+      continue;
+    }
+    std::unique_ptr<Worker> dead;
+    {
+      const std::lock_guard guard{lock_};
+      dead = std::move(workers_[i]);
+      workers_.erase(workers_.begin() + static_cast<std::ptrdiff_t>(i));
+      if (last_used_ == dead.get()) last_used_ = nullptr;
+    }
+    bury(std::move(dead), *exit_code);
+  }
+}
+
+// Nobody writes to its link any more. What it has done counts; what it had begun fails, or is begun again; the rest goes to others.
+void ProcessPool::bury(std::unique_ptr<Worker> worker, int exit_code) noexcept {
+  Ended ended;
+  TaskLine cancelled;
+  RemoteTask* victim = nullptr;
+  bool again = false;
+  const bool terminated = terminated_.load(std::memory_order_acquire);
+  {
+    Wakes wakes;
+    const std::lock_guard guard{lock_};
+    reap(*worker, ended);
+    if (std::exchange(replies_at_last_death_, replies_) != replies_) deaths_in_a_row_ = 0;
+    for (std::uint64_t index = worker->filled; index != worker->reaped;) {
+      RemoteTask* task = std::exchange(worker->tasks[--index % kPoolSlots], nullptr);
+      if (!task) continue;
+      const bool begun = worker->link->slot(index).state.load(std::memory_order_acquire) == SlotState::Taken;
+      task->place = RemoteTask::Place::Nowhere;
+      task->worker = nullptr;
+      if (begun) {
+        victim = task;
+        again = !terminated && worker->overdue != task && task->allowed.retries != 0;
+        if (!again) continue;
+        --task->allowed.retries;
+      }
+      task->place = RemoteTask::Place::InLine;
+      line_.push_front(*task);
+    }
+    // The one who was to be told by it, and was not: it died on the way.
+    if (attention_.fetch_and(~PoolDoor::kSleeper, std::memory_order_acq_rel) & PoolDoor::kSleeper)
+      port::futex_wake_shared(port::futex_word(attention_), 1);
+    fill(wakes);
+  }
+  if (victim && !again) {
+    const std::string task = victim->describe();
+    if (terminated) {
+      victim->failure = std::make_exception_ptr(CancelledError{what("the task was ended with its worker, by terminate() of")});
+    } else if (worker->overdue == victim) {
+      victim->failure = std::make_exception_ptr(
+          TimeoutError{task + ": it ran for longer than its limit of " +
+                       std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(victim->allowed.limit).count()) +
+                       " ms, and was ended with its worker " + worker->name});
+    } else {
+      victim->failure = std::make_exception_ptr(WorkerDied{task, worker->name, worker->pid,
+                                                           exit_code < 0 ? -exit_code : 0, exit_code < 0 ? 0 : exit_code});
+    }
+    ended.tasks.push_back(*victim);
+  }
+  finish(ended);
+  if (terminated) {
+    cancel_unbegun();
+  } else if (!victim) {
+    count_death(*worker, exit_code);
+  }
+}
+
+// Of a worker that died without a task.
+void ProcessPool::count_death(const Worker& worker, int exit_code) noexcept {
+  const PoolBoard& board = worker.link->board();
+  const auto stage = board.stage.load(std::memory_order_acquire);
+  if (stage == PoolBoard::Stage::Retired || worker.leaving || board.closing.load(std::memory_order_relaxed) != 0) return;
+  if (stage == PoolBoard::Stage::InitializerFailed) {
+    return break_down("the initializer of its workers threw: " + std::string{board.failure, ::strnlen(board.failure, sizeof board.failure)});
+  }
+  if (now() - worker.started_at > kSettled) deaths_in_a_row_ = 0;
+  ++deaths_in_a_row_;
+  if (deaths_in_a_row_ >= kMostDeathsInARow) {
+    return break_down(std::to_string(deaths_in_a_row_) + " workers in a row died without a task; the last, " + worker.name + " (pid " +
+                      std::to_string(worker.pid) + "), " + how_it_ended(exit_code) +
+                      (stage == PoolBoard::Stage::Starting ? " as it was started" : ""));
+  }
+  // The first is replaced at once, the others later and later.
+  if (deaths_in_a_row_ > 1) next_start_ = now() + (5 * kMillisecond << (deaths_in_a_row_ - 2));
+}
+
+void ProcessPool::break_down(const std::string& why) noexcept {
+  TaskLine taken;
+  {
+    const std::lock_guard guard{lock_};
+    if (why_broken_.empty()) why_broken_ = why;
+    closed_.store(true, std::memory_order_seq_cst);
+    taken = take_unbegun();
+  }
+  Ended ended;
+  while (RemoteTask* task = taken.pop_front()) {
+    task->failure = std::make_exception_ptr(BrokenExecutor{std::string{config_.kind} + " \"" + config_.name + "\": " + why});
+    ended.tasks.push_back(*task);
+  }
+  finish(ended);
+}
+
+// ---- ending ---------------------------------------------------------------------------------------------------------
+
+// When all is done the workers are told that no more will come.
+bool ProcessPool::has_ended() noexcept {
+  if (!is_closed() || unfinished_.load(std::memory_order_seq_cst) != 0) return false;
+  if (closing_since_ == 0) closing_since_ = now();
+  if (now() - closing_since_ > kPatienceAtEnd) kill_all();  // what a task has left behind keeps it: a thread, a handler of exit()
+  Wakes wakes;
+  const std::lock_guard guard{lock_};
+  for (const auto& worker : workers_) {
+    worker->leaving = true;
+    worker->link->board().closing.store(1, std::memory_order_seq_cst);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    wake(*worker, wakes);
+  }
+  return workers_.empty();
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,139 @@
+#include "process/pool_link.hpp"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include <weft/base/error.hpp>
+
+namespace weft::detail {
+
+namespace {
+
+constexpr std::size_t kPage = 4096;
+constexpr std::size_t kBoardBytes = (sizeof(PoolBoard) + kPage - 1) / kPage * kPage;
+
+}  // namespace
+
+SharedPages::SharedPages(const char* label, std::size_t size) : fd_{::memfd_create(label, MFD_CLOEXEC)} {
+  if (!fd_) throw OSError{errno, std::string{"making shared memory for "} + label};
+  if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0) throw OSError{errno, std::string{"sizing shared memory for "} + label};
+  map(size);
+}
+
+SharedPages::SharedPages(OwnedFd fd, std::size_t size) : fd_{std::move(fd)} { map(size); }
+
+void SharedPages::map(std::size_t size) {
+  void* at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
+  if (at == MAP_FAILED) throw OSError{errno, "mapping shared memory of " + std::to_string(size) + " bytes"};
+  // A child that somebody forks has no business here, and cannot do harm.
+  ::madvise(at, size, MADV_DONTFORK);
+  data_ = static_cast<std::byte*>(at);
+  size_ = size;
+}
+
+SharedPages::SharedPages(SharedPages&& other) noexcept
+    : fd_{std::move(other.fd_)},
+      data_{std::exchange(other.data_, nullptr)},
+      size_{std::exchange(other.size_, 0)},
+      process_{other.process_} {}
+
+SharedPages& SharedPages::operator=(SharedPages&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  std::swap(process_, other.process_);
+  return *this;
+}
+
+SharedPages::~SharedPages() {
+  // In a forked child it is not there, and perhaps something else is.
+  if (data_ && process_ == this_process()) ::munmap(data_, size_);
+}
+
+std::size_t PoolLink::bytes() noexcept { return kBoardBytes + kPoolSlots * kAreaBytes; }
+
+std::span<std::byte> PoolLink::area(unsigned number) const noexcept {
+  return {pages_.data() + kBoardBytes + number % kPoolSlots * kAreaBytes, kAreaBytes};
+}
+
+int PoolLink::send_descriptors(std::uint64_t number, std::span<const int> descriptors) noexcept {
+  iovec bytes{&number, sizeof number};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMostDescriptors * sizeof(int))];
+  msghdr message{};
+  message.msg_iov = &bytes;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = CMSG_SPACE(descriptors.size() * sizeof(int));
+  std::memset(control, 0, message.msg_controllen);
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
+  for (std::size_t i = 0; i < descriptors.size(); ++i) {
+    std::memcpy(CMSG_DATA(header) + i * sizeof(int), &descriptors[i], sizeof(int));
+  }
+  for (;;) {
+    if (::sendmsg(socket_.get(), &message, MSG_NOSIGNAL) >= 0) return 0;
+    if (errno != EINTR) return errno;
+  }
+}
+
+namespace {
+
+std::vector<OwnedFd> descriptors_in(msghdr& message) {
+  std::vector<OwnedFd> received;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+      received.emplace_back(fd);
+    }
+  }
+  return received;
+}
+
+}  // namespace
+
+std::vector<OwnedFd> PoolLink::receive_descriptors(std::uint64_t number, std::size_t count) {
+  for (;;) {
+    std::uint64_t arrived = 0;
+    iovec bytes{&arrived, sizeof arrived};
+    alignas(cmsghdr) char control[CMSG_SPACE(kMostDescriptors * sizeof(int))];
+    msghdr message{};
+    message.msg_iov = &bytes;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    const ssize_t size = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) throw OSError{errno, "receiving the descriptors of a task"};
+    std::vector<OwnedFd> received = descriptors_in(message);
+    if (size != sizeof arrived || arrived > number) throw ProtocolError{"receiving the descriptors of a task: those of another came"};
+    if (arrived < number) continue;
+    if (received.size() == count) return received;
+    throw OSError{EMFILE, "receiving " + std::to_string(count) + " descriptors, of which " + std::to_string(received.size()) +
+                              " had room; raise the limit (ulimit -n), or send fewer"};
+  }
+}
+
+OwnedFd make_large_block(std::span<const std::byte> bytes) {
+  OwnedFd block{::memfd_create("weft-task", MFD_CLOEXEC)};
+  if (!block) throw OSError{errno, "making memory for a value of " + std::to_string(bytes.size()) + " bytes"};
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(block.get(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw OSError{errno, "writing a value of " + std::to_string(bytes.size()) + " bytes to shared memory"};
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return block;
+}
+
+}  // namespace weft::detail

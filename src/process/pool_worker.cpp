@@ -1,0 +1,249 @@
+#include "process/pool_worker.hpp"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <exception>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <weft/base/deadline.hpp>
+#include <weft/base/error.hpp>
+#include <weft/detail/remote_task.hpp>
+
+#include "base/cause.hpp"
+#include "port/futex.hpp"
+#include "port/processor.hpp"
+#include "process/remote_failure.hpp"
+#include "process/spin_budget.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+/// A large request, in place.
+class MappedBlock {
+ public:
+  MappedBlock(const OwnedFd& fd, std::size_t size) : size_{size} {
+    struct stat file {};
+    if (::fstat(fd.get(), &file) != 0 || static_cast<std::uint64_t>(file.st_size) < size)
+      throw ProtocolError{"receiving a large value: its memory is smaller than it should be"};
+    at_ = ::mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd.get(), 0);
+    if (at_ == MAP_FAILED) throw OSError{errno, "mapping a value of " + std::to_string(size) + " bytes"};
+  }
+  MappedBlock(const MappedBlock&) = delete;
+  MappedBlock& operator=(const MappedBlock&) = delete;
+  ~MappedBlock() { ::munmap(at_, size_); }
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {static_cast<const std::byte*>(at_), size_}; }
+
+ private:
+  void* at_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+class PoolWorker {
+ public:
+  explicit PoolWorker(PoolSeat seat)
+      : link_{SharedPages{std::move(seat.memory), PoolLink::bytes()}, std::move(seat.socket)},
+        door_pages_{std::move(seat.door), sizeof(PoolDoor)},
+        bell_{std::move(seat.bell)},
+        name_{std::move(seat.name)},
+        most_tasks_{seat.most_tasks},
+        initializer_{std::move(seat.initializer)} {
+    link_.pages().close_fd();
+    door_pages_.close_fd();
+  }
+
+  void run() {
+    // Ctrl-C reaches every process of the terminal: what is to be done about it the parent decides.
+    ::signal(SIGINT, SIG_IGN);
+    // A worker by fork has the mask of the thread that started it, one of weft's own, in which all signals are blocked.
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
+    if (!initialize()) return;
+    board().stage.store(PoolBoard::Stage::Ready, std::memory_order_release);
+    tell_pool();
+    std::uint64_t done = 0;
+    for (std::uint64_t index = 0; wait_for(link_.slot(index)); ++index) {
+      PoolSlot& slot = link_.slot(index);
+      if (!take(slot)) continue;
+      serve(slot);
+      // Release: whoever sees that it is done sees the reply.
+      slot.state.store(SlotState::Done, std::memory_order_release);
+      if (++done == most_tasks_) {
+        board().stage.store(PoolBoard::Stage::Retired, std::memory_order_release);
+        tell_pool();
+        return;
+      }
+      tell_pool();
+    }
+  }
+
+ private:
+  [[nodiscard]] PoolBoard& board() const noexcept { return link_.board(); }
+
+  bool initialize() {
+    if (initializer_.empty()) return true;
+    try {
+      process::Incoming in{initializer_};
+      process::Outgoing nothing;
+      reinterpret_cast<RunSent>(receive_function(in))(in, nothing);
+      initializer_ = {};
+      return true;
+    } catch (...) {
+      const std::string why = cause_of(std::current_exception());
+      std::memcpy(board().failure, why.data(), std::min(why.size(), sizeof board().failure - 1));
+      board().stage.store(PoolBoard::Stage::InitializerFailed, std::memory_order_release);
+      tell_pool();
+      return false;
+    }
+  }
+
+  [[nodiscard]] static bool has_work(const PoolSlot& slot) noexcept {
+    const SlotState state = slot.state.load(std::memory_order_acquire);
+    return state == SlotState::Queued || state == SlotState::Withdrawn;
+  }
+
+  /// False: no more will come.
+  bool wait_for(const PoolSlot& slot) noexcept {
+    PoolBoard& shared = board();
+    for (;;) {
+      if (has_work(slot)) return true;
+      if (spins_.spin([&] { return has_work(slot) || shared.closing.load(std::memory_order_relaxed) != 0; })) {
+        if (has_work(slot)) return true;
+      }
+      shared.asleep.store(1, std::memory_order_seq_cst);
+      std::atomic_thread_fence(std::memory_order_seq_cst);
+      if (!has_work(slot) && shared.closing.load(std::memory_order_acquire) == 0) {
+        port::futex_wait_shared(port::futex_word(shared.asleep), 1, Deadline::never());
+      }
+      shared.asleep.store(0, std::memory_order_relaxed);
+      // What was filled before `closing` is done first.
+      const bool closing = shared.closing.load(std::memory_order_acquire) != 0;
+      if (closing && !has_work(slot)) return false;
+    }
+  }
+
+  /// False: it was withdrawn.
+  bool take(PoolSlot& slot) noexcept {
+    SlotState expected = SlotState::Queued;
+    if (slot.state.compare_exchange_strong(expected, SlotState::Taken, std::memory_order_acq_rel, std::memory_order_acquire)) {
+      if (slot.timed != 0) slot.begun_at.store(Deadline::now_nanoseconds(), std::memory_order_release);
+      return true;
+    }
+    slot.state.store(SlotState::Free, std::memory_order_release);
+    return false;
+  }
+
+  void serve(PoolSlot& slot) {
+    const bool in_area = slot.bytes_at == SlotBytes::Area;
+    const std::span<std::byte> room = in_area ? link_.area(slot.area) : std::span{slot.bytes};
+    try {
+      process::Outgoing out{room};
+      run(slot, out);
+      reply(slot, SlotKind::Value, out);
+    } catch (...) {
+      fail(slot, std::current_exception());
+    }
+  }
+
+  void run(PoolSlot& slot, process::Outgoing& out) {
+    std::vector<OwnedFd> descriptors;
+    std::optional<MappedBlock> block;
+    if (slot.descriptors != 0) {
+      descriptors = link_.receive_descriptors(slot.number, slot.descriptors);
+      tell_pool();  // which may let go of its own
+    }
+    std::span<const std::byte> request;
+    if (slot.bytes_at == SlotBytes::Block) {
+      block.emplace(descriptors.front(), slot.size);
+      descriptors.erase(descriptors.begin());
+      request = block->bytes();
+    } else {
+      request = slot.bytes_at == SlotBytes::Area ? link_.area(slot.area).first(slot.size) : std::span<const std::byte>{slot.bytes, slot.size};
+    }
+    process::Incoming in{request, std::move(descriptors)};
+    reinterpret_cast<RunSent>(receive_function(in))(in, out);
+  }
+
+  /// Puts it where there is room. Throws: there is none; a failure takes its place then.
+  void reply(PoolSlot& slot, SlotKind kind, process::Outgoing& out) {
+    const std::span<const std::byte> bytes = out.bytes();
+    std::vector<OwnedFd> descriptors = out.take_descriptors();
+    SlotBytes at = SlotBytes::Inline;
+    if (bytes.size() > kAreaBytes) {
+      at = SlotBytes::Block;
+      descriptors.insert(descriptors.begin(), make_large_block(bytes));
+    } else if (bytes.size() > PoolSlot::kInline || bytes.data() == link_.area(slot.area).data()) {
+      at = SlotBytes::Area;
+      if (bytes.data() != link_.area(slot.area).data()) std::memcpy(link_.area(slot.area).data(), bytes.data(), bytes.size());
+    } else if (bytes.data() != slot.bytes && !bytes.empty()) {
+      std::memcpy(slot.bytes, bytes.data(), bytes.size());
+    }
+    if (descriptors.size() > kMostDescriptors)
+      throw Error{"sending a result back: it has " + std::to_string(descriptors.size()) + " descriptors, more than the " +
+                  std::to_string(kMostDescriptors) + " that go at once"};
+    if (!descriptors.empty()) {
+      std::vector<int> numbers;
+      for (const OwnedFd& fd : descriptors) numbers.push_back(fd.get());
+      if (const int error = link_.send_descriptors(slot.number, numbers)) throw OSError{error, "sending a result back"};
+    }
+    slot.bytes_at = at;
+    slot.kind = kind;
+    slot.size = bytes.size();
+    slot.descriptors = static_cast<std::uint32_t>(descriptors.size());
+  }
+
+  void fail(PoolSlot& slot, const std::exception_ptr& why) {
+    try {
+      process::Outgoing out;
+      send_failure(out, why);
+      return reply(slot, SlotKind::Failure, out);
+    } catch (...) {
+      // There is no memory for it, or no descriptor for a long one.
+    }
+    process::Outgoing shorter{slot.bytes};
+    send_failure(shorter, std::make_exception_ptr(Error{"the task failed, and what it threw could not be sent"}));
+    reply(slot, SlotKind::Failure, shorter);
+  }
+
+  /// Whoever is in charge there learns that something is done; see PoolDoor. A worker that is killed within strands nobody: the
+  /// pool's dispatcher wakes up by its end, looks at all slots, and wakes who sleeps.
+  void tell_pool() noexcept {
+    auto& attention = reinterpret_cast<PoolDoor*>(door_pages_.data())->attention;
+    // With the fence of who asks to be told: either he sees the slot, or we see that he asks.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    for (std::uint32_t seen = attention.load(std::memory_order_relaxed); seen != 0 && !(seen & PoolDoor::kLooking);
+         seen = attention.load(std::memory_order_relaxed)) {
+      if (seen & PoolDoor::kSleeper) {
+        if (!(attention.fetch_and(~PoolDoor::kSleeper, std::memory_order_acq_rel) & PoolDoor::kSleeper)) continue;
+        port::futex_wake_shared(port::futex_word(attention), 1);
+        return;
+      }
+      if (!(attention.fetch_and(~PoolDoor::kDispatcher, std::memory_order_acq_rel) & PoolDoor::kDispatcher)) continue;
+      const std::uint64_t one = 1;
+      [[maybe_unused]] const auto written = ::write(bell_.get(), &one, sizeof one);
+      return;
+    }
+  }
+
+  PoolLink link_;
+  SharedPages door_pages_;
+  OwnedFd bell_;
+  const std::string name_;
+  const std::uint64_t most_tasks_;
+  std::vector<std::byte> initializer_;
+  SpinBudget spins_;
+};
+
+}  // namespace
+
+void serve_pool(PoolSeat seat) { PoolWorker{std::move(seat)}.run(); }
+
+}  // namespace weft::detail

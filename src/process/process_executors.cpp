@@ -1,0 +1,66 @@
+#include <algorithm>
+#include <utility>
+
+#include <weft/base/error.hpp>
+#include <weft/process/pool.hpp>
+#include <weft/process/process_pool_executor.hpp>
+#include <weft/sync/scope.hpp>
+
+#include "engine/scheduler.hpp"
+#include "process/pool_link.hpp"
+
+namespace weft {
+
+unsigned detail::usual_processes() noexcept { return default_workers(); }
+
+ProcessPoolExecutor::ProcessPoolExecutor(Config config)
+    : core_{detail::make_process_pool({.kind = "ProcessPoolExecutor",
+                                       .most_workers = config.max_workers == 0 ? detail::usual_processes() : config.max_workers,
+                                       .all_at_once = false,
+                                       .name = std::move(config.name),
+                                       .method = config.start_method,
+                                       .initializer = config.initializer.bytes(),
+                                       .tasks_per_worker = config.max_tasks_per_child,
+                                       .limit = config.task_timeout,
+                                       .retries = config.retries,
+                                       .most_pending = config.max_pending})} {}
+
+namespace process {
+
+Pool::Pool(Config config)
+    : core_{weft::detail::make_process_pool({.kind = "Pool",
+                                             .most_workers = config.processes == 0 ? weft::detail::usual_processes() : config.processes,
+                                             .all_at_once = true,
+                                             .name = std::move(config.name),
+                                             .method = config.start_method,
+                                             .initializer = config.initializer.bytes(),
+                                             .tasks_per_worker = config.max_tasks_per_child,
+                                             .limit = config.task_timeout,
+                                             .retries = config.retries,
+                                             .most_pending = 0})} {}
+
+Pool::~Pool() {
+  const Shield shield;
+  core_->terminate(true);
+}
+
+void Pool::join() {
+  if (!core_->is_closed()) throw InvalidStateError{"join of a Pool that still takes work: call close() or terminate() first"};
+  core_->shutdown(true, false);
+}
+
+MapOptions Pool::bounded(MapOptions options) const noexcept {
+  if (options.look_ahead == 0) options.look_ahead = 4 * core_->most_workers();
+  if (options.chunk_size == 0) options.chunk_size = 1;
+  return options;
+}
+
+// Four a worker, so that the last ones even out; but small enough to stay in a processor's cache.
+std::size_t Pool::chunk_for(std::size_t elements, std::size_t element_bytes) const noexcept {
+  const std::size_t share = elements / (4 * core_->most_workers()) + 1;
+  return std::clamp<std::size_t>(share, 1, std::max<std::size_t>(1, weft::detail::kAreaBytes / 4 / element_bytes));
+}
+
+}  // namespace process
+
+}  // namespace weft

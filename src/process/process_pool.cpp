@@ -1,0 +1,659 @@
+#include "process/process_pool.hpp"
+
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include <weft/base/error.hpp>
+#include <weft/sync/scope.hpp>
+
+#include "engine/helper_pool.hpp"
+#include "engine/thread_context.hpp"
+#include "port/futex.hpp"
+#include "process/function_name.hpp"
+#include "process/program.hpp"
+#include "process/remote_failure.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+std::string default_name(const char* kind) {
+  static std::atomic<unsigned> made{0};
+  return std::string{kind} + '-' + std::to_string(made.fetch_add(1, std::memory_order_relaxed));
+}
+
+ProcessPoolConfig completed(ProcessPoolConfig config) {
+  if (config.name.empty()) config.name = default_name(config.kind);
+  return config;
+}
+
+bool can_wait_for_two_words() noexcept {
+  const std::uint32_t zero = 0;
+  const port::FutexWord words[] = {{&zero, 1, false}, {&zero, 1, false}};
+  return port::futex_wait_any(words, 2, Deadline::already()) != -ENOSYS;
+}
+
+/// A large reply, read in place.
+class ReplyBlock {
+ public:
+  ReplyBlock(const OwnedFd& fd, std::size_t size) : size_{size} {
+    struct stat file {};
+    if (::fstat(fd.get(), &file) != 0 || static_cast<std::uint64_t>(file.st_size) < size || size == 0)
+      throw ProtocolError{"receiving a large result: its memory is smaller than it should be"};
+    at_ = ::mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd.get(), 0);
+    if (at_ == MAP_FAILED) throw OSError{errno, "mapping a result of " + std::to_string(size) + " bytes"};
+  }
+  ReplyBlock(const ReplyBlock&) = delete;
+  ReplyBlock& operator=(const ReplyBlock&) = delete;
+  ~ReplyBlock() { ::munmap(at_, size_); }
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {static_cast<const std::byte*>(at_), size_}; }
+
+ private:
+  void* at_ = nullptr;
+  std::size_t size_;
+};
+
+}  // namespace
+
+std::shared_ptr<ProcessPoolCore> make_process_pool(ProcessPoolConfig config) {
+  auto pool = std::make_shared<ProcessPool>(std::move(config));
+  pool->open();
+  return pool;
+}
+
+void end_process_pool(ProcessPoolCore& pool, int exceptions_before) noexcept {
+  const Shield shield;
+  pool.shutdown(true, std::uncaught_exceptions() > exceptions_before);
+}
+
+void throw_no_descriptors_in_sent_call() {
+  throw InvalidStateError{"SentCall: descriptors, and what is made of them, go with tasks only; this call is made in every worker"};
+}
+
+std::string RemoteTask::describe() const {
+  if (function) return function_name(function);
+  return function_type ? readable_type(function_type->name()) : std::string{"a task"};
+}
+
+ProcessPool::ProcessPool(ProcessPoolConfig config)
+    : config_{completed(std::move(config))},
+      method_{config_.method.value_or(process::get_start_method())},
+      can_lead_{can_wait_for_two_words()},
+      door_pages_{"weft-pool-door", sizeof(PoolDoor)},
+      attention_{(::new (door_pages_.data()) PoolDoor)->attention},
+      bell_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
+  if (method_ != StartMethod::Fork) require_main_line(process::to_string(method_).data());
+  if (!bell_) throw OSError{errno, what("making it")};
+  if (config_.most_pending != 0) room_.emplace(static_cast<std::ptrdiff_t>(config_.most_pending + config_.most_workers));
+}
+
+std::string ProcessPool::what(const char* operation) const {
+  return std::string{operation} + ' ' + config_.kind + " \"" + config_.name + '"';
+}
+
+// ---- giving tasks to workers: with the lock -------------------------------------------------------------------------
+
+ProcessPool::Worker* ProcessPool::choose(const RemoteTask& task) noexcept {
+  const bool needs_all_of_it = task.block || !task.parcel.descriptors().empty();
+  Worker* best = nullptr;
+  unsigned least = ~0U;
+  for (const auto& worker : workers_) {
+    if (!worker->has_room() || (needs_all_of_it && worker->in_flight != 0)) continue;
+    // Of those with as little to do, one that is awake; then the one whose caches are warm.
+    const unsigned cost = worker->in_flight * 4 + (worker->link->board().asleep.load(std::memory_order_relaxed) != 0 ? 2 : 0) +
+                          (worker.get() != last_used_ ? 1 : 0);
+    if (cost >= least) continue;
+    least = cost;
+    best = worker.get();
+  }
+  return best;
+}
+
+void ProcessPool::fill(Wakes& wakes) noexcept {
+  bool any = false;
+  while (RemoteTask* task = line_.front()) {
+    Worker* worker = choose(*task);
+    if (!worker || !give(*worker, *task)) break;
+    any = true;
+  }
+  if (!any) return;
+  // Either a worker that is about to sleep sees its slot filled, or we see that it sleeps.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  for (const auto& worker : workers_) {
+    if (std::exchange(worker->to_be_woken, false)) wake(*worker, wakes);
+  }
+}
+
+void ProcessPool::wake(Worker& worker, Wakes& wakes) noexcept {
+  auto& asleep = worker.link->board().asleep;
+  if (asleep.load(std::memory_order_relaxed) == 0 || asleep.exchange(0, std::memory_order_acq_rel) == 0) return;
+  wakes.add(worker.link);
+  woke_a_worker_.store(true, std::memory_order_relaxed);
+}
+
+ProcessPool::Wakes::~Wakes() {
+  if (first_) port::futex_wake_shared(port::futex_word(first_->board().asleep), 1);
+  for (const auto& link : others_) port::futex_wake_shared(port::futex_word(link->board().asleep), 1);
+}
+
+// The task is the first in line. False: its descriptors cannot go now, which the kernel bounds for each user.
+bool ProcessPool::give(Worker& worker, RemoteTask& task) noexcept {
+  PoolSlot& slot = worker.next_slot();
+  const std::uint64_t number = ++tasks_numbered_;
+  int descriptors[kMostDescriptors];
+  std::size_t count = 0;
+  if (task.block) descriptors[count++] = task.block.get();
+  for (const OwnedFd& fd : task.parcel.descriptors()) descriptors[count++] = fd.get();
+  if (count != 0 && worker.link->send_descriptors(number, {descriptors, count}) != 0) return false;
+  line_.remove(task);
+
+  const std::span<const std::byte> bytes = task.parcel.bytes();
+  slot.descriptors = static_cast<std::uint32_t>(count);
+  slot.timed = task.allowed.limit.count() != 0;
+  slot.size = bytes.size();
+  slot.number = number;
+  slot.begun_at.store(0, std::memory_order_relaxed);
+  slot.area = task.area = static_cast<std::uint8_t>(worker.link->take_area());
+  if (task.block) {
+    slot.bytes_at = SlotBytes::Block;
+  } else if (bytes.size() > PoolSlot::kInline) {
+    slot.bytes_at = SlotBytes::Area;
+    std::memcpy(worker.link->area(task.area).data(), bytes.data(), bytes.size());
+  } else {
+    slot.bytes_at = SlotBytes::Inline;
+    if (!bytes.empty()) std::memcpy(slot.bytes, bytes.data(), bytes.size());
+  }
+  task.place = RemoteTask::Place::AtWorker;
+  task.worker = &worker;
+  task.slot = static_cast<std::uint8_t>(worker.filled % kPoolSlots);
+  worker.tasks[task.slot] = &task;
+  ++worker.filled;
+  ++worker.in_flight;
+  worker.to_be_woken = true;
+  last_used_ = &worker;
+  // Release: the worker that sees it queued sees all of it.
+  slot.state.store(SlotState::Queued, std::memory_order_release);
+  return true;
+}
+
+// Takes back what the slot of this number holds. False: the worker has begun it.
+bool ProcessPool::withdraw(Worker& worker, std::uint64_t index) noexcept {
+  SlotState expected = SlotState::Queued;
+  if (!worker.link->slot(index).state.compare_exchange_strong(expected, SlotState::Withdrawn, std::memory_order_acq_rel,
+                                                              std::memory_order_relaxed)) {
+    return false;
+  }
+  RemoteTask*& task = worker.tasks[index % kPoolSlots];
+  worker.link->give_area_back(task->area);
+  task->place = RemoteTask::Place::Nowhere;
+  task->worker = nullptr;
+  task = nullptr;
+  --worker.in_flight;
+  return true;
+}
+
+// Here, as the messages of a worker come in the order of its replies.
+void ProcessPool::receive(Worker& worker, const PoolSlot& slot, RemoteTask& task) noexcept {
+  try {
+    if (slot.kind == SlotKind::Failure) task.done_by = worker.name + " (pid " + std::to_string(worker.pid) + ')';
+    if (slot.descriptors != 0) task.received = worker.link->receive_descriptors(slot.number, slot.descriptors);
+  } catch (...) {
+    task.failure = std::current_exception();
+  }
+}
+
+// What is done leaves; a worker does its tasks in their order.
+void ProcessPool::reap(Worker& worker, Ended& ended) {
+  bool replied = false;
+  for (; worker.reaped != worker.filled; ++worker.reaped) {
+    PoolSlot& slot = worker.link->slot(worker.reaped);
+    RemoteTask*& task = worker.tasks[worker.reaped % kPoolSlots];
+    const SlotState state = slot.state.load(std::memory_order_acquire);
+    if (!task) {
+      if (state == SlotState::Withdrawn) break;  // the worker has not come by yet
+      continue;
+    }
+    if (state != SlotState::Done) {
+      // It is begun: it will not be given to another, and the worker's copies are all that is needed.
+      if (state == SlotState::Taken && task->allowed.retries == 0 && !task->parcel.descriptors().empty()) {
+        for (OwnedFd& fd : task->parcel.take_descriptors()) ended.descriptors.push_back(std::move(fd));
+      }
+      break;
+    }
+    if (!replied) ended.links.push_back(worker.link);
+    replied = true;
+    ++replies_;
+    task->reply = &slot;  // free when it has been read
+    task->link = worker.link.get();
+    task->place = RemoteTask::Place::Nowhere;
+    receive(worker, slot, *task);
+    ended.tasks.push_back(*std::exchange(task, nullptr));
+    --worker.in_flight;
+  }
+  const auto stage = worker.link->board().stage.load(std::memory_order_acquire);
+  worker.ready = worker.ready || stage == PoolBoard::Stage::Ready;
+  worker.leaving = worker.leaving || stage == PoolBoard::Stage::Retired;
+}
+
+// A worker that has nothing to do gets half of what the busiest one has not begun, the last first.
+void ProcessPool::share(Wakes& wakes) noexcept {
+  if (!line_.empty() || workers_.size() < 2) return;
+  for (const auto& idle : workers_) {
+    if (idle->in_flight != 0 || !idle->ready || !idle->has_room()) continue;
+    Worker* busiest = nullptr;
+    for (const auto& worker : workers_) {
+      if (worker->in_flight > 1 && (!busiest || worker->in_flight > busiest->in_flight)) busiest = worker.get();
+    }
+    if (!busiest) return;
+    const unsigned most = busiest->in_flight / 2;
+    unsigned taken = 0;
+    for (std::uint64_t index = busiest->filled; index != busiest->reaped && taken < most;) {
+      --index;
+      RemoteTask* task = busiest->tasks[index % kPoolSlots];
+      if (!task) continue;
+      if (!withdraw(*busiest, index)) break;  // what is before it has begun, too
+      task->place = RemoteTask::Place::InLine;
+      line_.push_front(*task);
+      ++taken;
+    }
+    if (taken == 0) return;
+    fill(wakes);
+  }
+}
+
+// Takes it out of line, or from its worker. False: it has begun.
+bool ProcessPool::detach(RemoteTask& task) noexcept {
+  if (task.place == RemoteTask::Place::Nowhere) return false;
+  if (task.place == RemoteTask::Place::AtWorker) return withdraw(*static_cast<Worker*>(task.worker), task.slot);
+  line_.remove(task);
+  task.place = RemoteTask::Place::Nowhere;
+  return true;
+}
+
+TaskLine ProcessPool::take_unbegun() noexcept {
+  TaskLine taken;
+  for (const auto& worker : workers_) {
+    for (std::uint64_t index = worker->reaped; index != worker->filled; ++index) {
+      RemoteTask* task = worker->tasks[index % kPoolSlots];
+      if (!task || !withdraw(*worker, index)) continue;
+      task->taken_back = true;
+      taken.push_back(*task);
+    }
+  }
+  while (RemoteTask* task = line_.pop_front()) {
+    task->place = RemoteTask::Place::Nowhere;
+    task->taken_back = true;
+    taken.push_back(*task);
+  }
+  return taken;
+}
+
+// ---- the ends of tasks: without the lock ----------------------------------------------------------------------------
+
+// How many have ended.
+std::size_t ProcessPool::drain() noexcept {
+  Ended ended;
+  {
+    Wakes wakes;
+    const std::lock_guard guard{lock_};
+    for (const auto& worker : workers_) reap(*worker, ended);
+    fill(wakes);
+    share(wakes);
+  }
+  if (ended.tasks.empty()) return 0;
+  const std::size_t count = finish(ended);
+  Wakes wakes;
+  const std::lock_guard guard{lock_};
+  fill(wakes);  // the slots whose replies have been read are free now
+  return count;
+}
+
+std::size_t ProcessPool::finish(Ended& ended) noexcept {
+  std::size_t count = 0;
+  while (RemoteTask* task = ended.tasks.pop_front()) {
+    finish(*task);
+    ++count;
+  }
+  return count;
+}
+
+void ProcessPool::finish(RemoteTask& task) noexcept {
+  if (!task.future().begin(nullptr)) {  // cancelled
+    give_slot_back(task);
+    return leave(task);
+  }
+  if (task.reply) {
+    try {
+      if (!task.failure) read_reply(task);
+    } catch (...) {
+      task.failure = std::current_exception();
+    }
+    give_slot_back(task);
+  }
+  task.block.reset();
+  if (task.failure) task.future().fail(std::move(task.failure));
+  publish(task);
+}
+
+// Release: whoever fills it again comes behind the reading.
+void ProcessPool::give_slot_back(RemoteTask& task) noexcept {
+  if (!task.reply) return;
+  task.link->give_area_back(task.area);
+  std::exchange(task.reply, nullptr)->state.store(SlotState::Free, std::memory_order_release);
+}
+
+void ProcessPool::read_reply(RemoteTask& task) {
+  const PoolSlot& slot = *task.reply;
+  std::vector<OwnedFd> descriptors = std::move(task.received);
+  std::optional<ReplyBlock> block;
+  std::span<const std::byte> bytes;
+  // Not believed: a task may have written anything anywhere in its process.
+  if (slot.bytes_at == SlotBytes::Inline && slot.size <= PoolSlot::kInline) {
+    bytes = {slot.bytes, slot.size};
+  } else if (slot.bytes_at == SlotBytes::Area && slot.size <= kAreaBytes) {
+    bytes = task.link->area(task.area).first(slot.size);
+  } else if (slot.bytes_at == SlotBytes::Block && !descriptors.empty()) {
+    block.emplace(descriptors.front(), slot.size);
+    descriptors.erase(descriptors.begin());
+    bytes = block->bytes();
+  } else {
+    throw ProtocolError{task.describe() + ": its worker's reply makes no sense; something in it writes where it must not"};
+  }
+  process::Incoming in{bytes, std::move(descriptors)};
+  if (slot.kind == SlotKind::Value) return task.accept(in);
+  task.failure = receive_failure(in, [&] { return task.describe() + " in " + task.done_by; });
+}
+
+void ProcessPool::publish(RemoteTask& task) noexcept {
+  if (task.future().publish_unless_heard()) return leave(task);
+  bool begin = false;
+  {
+    const std::lock_guard guard{lock_};
+    to_call_back_.push_back(task);
+    begin = !std::exchange(calling_back_, true);
+  }
+  if (!begin) return;
+  try {
+    blocking_helpers().submit([self = shared_from_this()] { self->call_back(); });
+  } catch (...) {
+    call_back();  // there is no thread to be had
+  }
+}
+
+void ProcessPool::call_back() noexcept {
+  for (;;) {
+    RemoteTask* task = nullptr;
+    {
+      const std::lock_guard guard{lock_};
+      task = to_call_back_.pop_front();
+      if (!task) {
+        calling_back_ = false;
+        return;
+      }
+    }
+    caller_back_.store(current_context_id(), std::memory_order_relaxed);
+    task->future().publish();
+    caller_back_.store(0, std::memory_order_relaxed);
+    leave(*task);
+  }
+}
+
+// The pool's part in a task ends; the task may be gone. Not so the pool, which everybody who comes here holds by another way.
+void ProcessPool::leave(RemoteTask& task) noexcept {
+  if (room_) room_->release();
+  if (task.allowed.limit.count() != 0) {
+    const std::lock_guard guard{lock_};
+    --limited_;
+  }
+  task.future().release();
+  if (unfinished_.fetch_sub(1, std::memory_order_seq_cst) == 1 && closed_.load(std::memory_order_seq_cst)) nudge();
+}
+
+// ---- what tasks ask for ---------------------------------------------------------------------------------------------
+
+void ProcessPool::refuse() const {
+  const std::string operation = what("submit to") + ": ";
+  if (is_left_behind())
+    throw BrokenExecutor{operation + "its workers belong to the parent of this process; make a new one after fork()"};
+  std::string broken;
+  {
+    const std::lock_guard guard{lock_};
+    broken = why_broken_;
+  }
+  if (!broken.empty()) throw BrokenExecutor{operation + broken};
+  throw ShutDown{operation + "it has been shut down"};
+}
+
+void ProcessPool::submit(RemoteTask& task) {
+  bool nudge_dispatcher = false;
+  bool accepted = false;
+  bool failed = false;
+  try {
+    if (is_left_behind() || is_closed()) refuse();
+    if (room_) room_->acquire();
+    try {
+      if (!task.failure && task.parcel.bytes().size() > kAreaBytes) task.block = make_large_block(task.parcel.bytes());
+      if (task.parcel.descriptors().size() >= kMostDescriptors)
+        throw Error{what("submit to") + ": the arguments have " + std::to_string(task.parcel.descriptors().size()) +
+                    " descriptors; a task takes fewer than " + std::to_string(kMostDescriptors)};
+    } catch (...) {
+      task.failure = std::current_exception();
+    }
+    failed = task.failure != nullptr;
+    {
+      Wakes wakes;
+      const std::lock_guard guard{lock_};
+      accepted = !closed_.load(std::memory_order_relaxed);
+      if (accepted) {
+        unfinished_.fetch_add(1, std::memory_order_relaxed);
+        if (failed) task.allowed.limit = {};
+        if (!failed) {
+          task.place = RemoteTask::Place::InLine;
+          line_.push_back(task);
+          fill(wakes);
+          const auto* worker = static_cast<const Worker*>(task.worker);
+          const bool at_once = worker && worker->in_flight == 1;
+          if (!at_once && workers_.size() < config_.most_workers) nudge_dispatcher = !std::exchange(more_workers_asked_for_, true);
+          if (const std::int64_t limit = task.allowed.limit.count()) {
+            ++limited_;
+            least_limit_ = std::min(least_limit_, limit);
+            if (Deadline::now_nanoseconds() + limit < next_look_.load(std::memory_order_seq_cst)) nudge_dispatcher = true;
+          }
+        }
+      }
+    }
+    if (!accepted) {
+      if (room_) room_->release();
+      refuse();
+    }
+  } catch (...) {
+    task.future().release();
+    throw;
+  }
+  if (failed) {
+    finish(task);
+  } else if (nudge_dispatcher) {
+    nudge();
+  } else if (submits_.fetch_add(1, std::memory_order_relaxed) % 16 == 15) {
+    drain();  // whoever submits many keeps the workers busy himself
+  }
+}
+
+bool ProcessPool::take_back(RemoteTask& task) noexcept {
+  if (is_left_behind()) return true;
+  {
+    const std::lock_guard guard{lock_};
+    if (task.taken_back) return true;
+    if (!detach(task)) return false;
+    task.taken_back = true;
+  }
+  leave(task);  // the caller has a handle
+  return true;
+}
+
+bool ProcessPool::has_begun(const RemoteTask& task) noexcept {
+  if (is_left_behind()) return false;
+  const std::lock_guard guard{lock_};
+  if (task.place == RemoteTask::Place::Nowhere) return !task.taken_back;
+  if (task.place == RemoteTask::Place::InLine) return false;
+  const SlotState state = static_cast<const Worker*>(task.worker)->link->slot(task.slot).state.load(std::memory_order_acquire);
+  return state == SlotState::Taken || state == SlotState::Done;
+}
+
+/// The thread that looks after the workers while it waits. Whoever comes second waits as usual.
+class ProcessPool::Leading {
+ public:
+  explicit Leading(ProcessPool& pool) noexcept : pool_{pool} {}
+  Leading(const Leading&) = delete;
+  Leading& operator=(const Leading&) = delete;
+  // What is done after this the dispatcher is told of; what was done before, and told to us or to nobody, is seen by the last look.
+  ~Leading() {
+    pool_.attention_.fetch_and(~(PoolDoor::kLooking | PoolDoor::kSleeper), std::memory_order_seq_cst);
+    pool_.leading_.store(false, std::memory_order_release);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    pool_.drain();
+  }
+
+ private:
+  ProcessPool& pool_;
+};
+
+class ProcessPool::LookBeside final : public ThreadContext::Beside {
+ public:
+  LookBeside(ProcessPool& pool, FutureState& future, Deadline deadline, const Context& self) noexcept
+      : pool_{pool}, future_{future}, deadline_{deadline}, self_{self} {
+    word = &pool.attention_;
+  }
+
+  std::uint32_t look() noexcept override {
+    std::atomic<std::uint32_t>& attention = pool_.attention_;
+    attention.fetch_or(PoolDoor::kLooking, std::memory_order_seq_cst);
+    const auto is_over = [&] { return future_.done() || self_.cancel_requested(); };
+    // A worker that has just been woken may need this very processor: then looking on costs more than sleeping at once.
+    const bool looks = !pool_.woke_a_worker_.exchange(false, std::memory_order_relaxed);
+    while (looks && !is_over() && pool_.spins_.spin([&] { return pool_.drain() != 0 || is_over(); })) {
+      if (deadline_.has_passed()) break;
+    }
+    // Asked first, looked then: see PoolWorker::tell_pool().
+    attention.fetch_or(PoolDoor::kSleeper, std::memory_order_seq_cst);
+    attention.fetch_and(~PoolDoor::kLooking, std::memory_order_seq_cst);
+    pool_.drain();
+    return attention.load(std::memory_order_relaxed) | PoolDoor::kSleeper;  // another than it is: look again at once
+  }
+
+ private:
+  ProcessPool& pool_;
+  FutureState& future_;
+  const Deadline deadline_;
+  const Context& self_;
+};
+
+// A fiber does not sleep here, as its worker has others to run; but it looks for as long as waking the dispatcher, and then its worker,
+// would cost at least.
+bool ProcessPool::look_briefly(FutureState& future) noexcept {
+  attention_.fetch_or(PoolDoor::kLooking, std::memory_order_seq_cst);
+  return fiber_spins_.spin([&] {
+    drain();
+    return future.done();
+  });
+}
+
+bool ProcessPool::advance(FutureState& future, Deadline deadline) {
+  if (is_left_behind()) return false;
+  Context& self = current_context();
+  if (deadline.has_passed()) {
+    drain();
+    return future.done();
+  }
+  if (leading_.exchange(true, std::memory_order_acquire)) return false;
+  const Leading leading{*this};
+  if (self.is_fiber() || !can_lead_) return look_briefly(future);
+  Entry entry;
+  if (!arm(self, entry, Interruptible::Yes)) throw_interruption();
+  if (!future.enlist(entry)) {
+    disarm_granted(self);
+    return true;
+  }
+  LookBeside beside{*this, future, deadline, self};
+  const Explained* explained = &future;
+  Wait record{.kind = WaitKind::Future, .object = explained};
+  record.outside = true;
+  const Outcome outcome = own_thread_context().park_beside(beside, record, deadline);
+  if (outcome == kFired) return true;
+  future.withdraw(entry);
+  if (outcome == kInterrupted) throw_interruption();
+  return false;
+}
+
+// ---- the end of the pool --------------------------------------------------------------------------------------------
+
+void ProcessPool::nudge() noexcept {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(bell_.get(), &one, sizeof one);
+}
+
+void ProcessPool::close() noexcept {
+  const std::lock_guard guard{lock_};
+  closed_.store(true, std::memory_order_seq_cst);
+}
+
+void ProcessPool::cancel_unbegun() noexcept {
+  TaskLine taken;
+  {
+    const std::lock_guard guard{lock_};
+    taken = take_unbegun();
+  }
+  while (RemoteTask* task = taken.pop_front()) {
+    (void)task->future().cancel();
+    leave(*task);
+  }
+}
+
+void ProcessPool::shutdown(bool wait, bool cancel) {
+  if (is_left_behind()) return;
+  close();
+  if (cancel) cancel_unbegun();
+  nudge();
+  if (wait) wait_for_end();
+}
+
+void ProcessPool::terminate(bool wait) {
+  if (is_left_behind()) return;
+  close();
+  terminated_.store(true, std::memory_order_seq_cst);
+  cancel_unbegun();
+  nudge();
+  if (wait) wait_for_end();
+}
+
+void ProcessPool::wait_for_end() {
+  // What is called back is part of what would be waited for.
+  if (caller_back_.load(std::memory_order_relaxed) == current_context_id()) return;
+  ended_.wait();
+}
+
+std::size_t ProcessPool::workers() const noexcept {
+  if (is_left_behind()) return 0;
+  const std::lock_guard guard{lock_};
+  return workers_.size();
+}
+
+std::vector<int> ProcessPool::pids() const {
+  std::vector<int> pids;
+  if (is_left_behind()) return pids;
+  pids.reserve(config_.most_workers);
+  const std::lock_guard guard{lock_};
+  for (const auto& worker : workers_) pids.push_back(worker->pid);
+  return pids;
+}
+
+}  // namespace weft::detail

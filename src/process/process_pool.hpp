@@ -1,0 +1,194 @@
+#pragma once
+
+#include <poll.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <weft/detail/process_pool.hpp>
+#include <weft/detail/remote_task.hpp>
+#include <weft/sync/event.hpp>
+#include <weft/sync/semaphore.hpp>
+
+#include "engine/spin_lock.hpp"
+#include "process/pool_link.hpp"
+#include "process/spin_budget.hpp"
+#include "process/task_line.hpp"
+#include "process/worker_process.hpp"
+
+namespace weft::detail {
+
+/// Processes that do tasks.
+///
+/// A task waits in line, or in a slot of a worker's ring, so that the worker finds its next task when it has done one. How many are given ahead need
+/// not be guessed: what a worker has not begun is taken back when another has nothing to do, by the compare-and-swap that also decides
+/// between a worker and cancel(). Only tasks with descriptors, large ones among them, are given to a worker that has nothing else, since a
+/// descriptor that has been sent cannot be taken back.
+///
+/// Whoever comes by may drain(): take what is done out of the rings, fill them again, and make the futures true. A thread that waits for a result does
+/// so itself, and sleeps on the word that workers look at (PoolDoor); when none does, the dispatcher, a thread of weft's own, is
+/// told. It alone starts and buries workers and watches the limits of tasks. What users have given to be called, when a future is done, is
+/// called by one helper thread at a time.
+///
+/// Locks: lock_ is for a few instructions, and system calls that do not wait; nothing of the user's runs, and no future is touched, under it.
+class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from_this<ProcessPool> {
+ public:
+  explicit ProcessPool(ProcessPoolConfig config);
+  /// Starts the dispatcher, which holds a reference until the pool has ended.
+  void open();
+
+  void submit(RemoteTask& task) override;
+  void shutdown(bool wait, bool cancel) override;
+  void terminate(bool wait) override;
+  [[nodiscard]] bool is_closed() const noexcept override { return closed_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::size_t workers() const noexcept override;
+  [[nodiscard]] std::size_t most_workers() const noexcept override { return config_.most_workers; }
+  [[nodiscard]] std::vector<int> pids() const override;
+  [[nodiscard]] std::chrono::nanoseconds usual_limit() const noexcept override { return config_.limit; }
+  [[nodiscard]] unsigned usual_retries() const noexcept override { return config_.retries; }
+
+  [[nodiscard]] bool advance(FutureState& future, Deadline deadline) override;
+  [[nodiscard]] bool take_back(RemoteTask& task) noexcept override;
+  [[nodiscard]] bool has_begun(const RemoteTask& task) noexcept override;
+
+ private:
+  struct Worker {
+    Worker(std::string worker_name, std::shared_ptr<PoolLink> its_link, std::unique_ptr<WorkerProcess> its_process)
+        : name{std::move(worker_name)}, link{std::move(its_link)}, process{std::move(its_process)} {}
+
+    [[nodiscard]] PoolSlot& next_slot() const noexcept { return link->slot(filled); }
+    [[nodiscard]] bool has_room() const noexcept {
+      return !leaving && filled - reaped < kPoolSlots && next_slot().state.load(std::memory_order_acquire) == SlotState::Free;
+    }
+
+    const std::string name;
+    const std::shared_ptr<PoolLink> link;
+    const std::unique_ptr<WorkerProcess> process;  // the dispatcher's
+    const int pid = process->pid();
+    const std::int64_t started_at = Deadline::now_nanoseconds();
+    std::uint64_t filled = 0;               // slots given, and
+    std::uint64_t reaped = 0;               // those that the worker has left behind: numbers that only grow
+    unsigned in_flight = 0;                 // tasks there, done ones not counted
+    RemoteTask* tasks[kPoolSlots] = {};     // null: taken back, or none
+    bool ready = false;
+    bool leaving = false;                   // gets no more tasks
+    bool to_be_woken = false;
+    const RemoteTask* overdue = nullptr;    // because of which the pool has killed it
+  };
+
+  /// Tasks that have ended, to be told of outside of the lock.
+  struct Ended {
+    TaskLine tasks;
+    std::vector<std::shared_ptr<PoolLink>> links;  // keep the replies there
+    std::vector<OwnedFd> descriptors;              // that are closed outside, too
+  };
+  /// Workers that sleep and have been given something: woken when the lock has been released, as that is a system call.
+  class Wakes {
+   public:
+    Wakes() = default;
+    Wakes(const Wakes&) = delete;
+    Wakes& operator=(const Wakes&) = delete;
+    ~Wakes();
+    void add(const std::shared_ptr<PoolLink>& link) { (first_ ? others_.emplace_back() : first_) = link; }
+
+   private:
+    std::shared_ptr<PoolLink> first_;
+    std::vector<std::shared_ptr<PoolLink>> others_;
+  };
+  class Leading;
+  class LookBeside;
+
+  // ---- process_pool.cpp: with lock_ ----
+  void fill(Wakes& wakes) noexcept;
+  [[nodiscard]] Worker* choose(const RemoteTask& task) noexcept;
+  [[nodiscard]] bool give(Worker& worker, RemoteTask& task) noexcept;
+  void wake(Worker& worker, Wakes& wakes) noexcept;
+  static void receive(Worker& worker, const PoolSlot& slot, RemoteTask& task) noexcept;
+  void reap(Worker& worker, Ended& ended);
+  void share(Wakes& wakes) noexcept;
+  [[nodiscard]] static bool withdraw(Worker& worker, std::uint64_t index) noexcept;
+  [[nodiscard]] bool detach(RemoteTask& task) noexcept;
+  [[nodiscard]] TaskLine take_unbegun() noexcept;
+
+  // ---- process_pool.cpp: without ----
+  std::size_t drain() noexcept;
+  [[nodiscard]] bool look_briefly(FutureState& future) noexcept;
+  std::size_t finish(Ended& ended) noexcept;
+  void finish(RemoteTask& task) noexcept;
+  void read_reply(RemoteTask& task);
+  static void give_slot_back(RemoteTask& task) noexcept;
+  void publish(RemoteTask& task) noexcept;
+  void call_back() noexcept;
+  void leave(RemoteTask& task) noexcept;
+  void cancel_unbegun() noexcept;
+  void close() noexcept;
+  void wait_for_end();
+  [[noreturn]] void refuse() const;
+  void nudge() noexcept;
+  [[nodiscard]] bool is_left_behind() const noexcept { return process_ != this_process(); }
+  [[nodiscard]] std::string what(const char* operation) const;
+
+  // ---- pool_dispatcher.cpp: the dispatcher's own ----
+  void dispatch() noexcept;
+  [[nodiscard]] std::int64_t start_missing() noexcept;
+  void start_worker();
+  [[nodiscard]] std::int64_t enforce_limits() noexcept;
+  void end_overdue(Worker& worker, const RemoteTask& task, Wakes& wakes) noexcept;
+  void kill_all() noexcept;
+  void bury_dead() noexcept;
+  void bury(std::unique_ptr<Worker> worker, int exit_code) noexcept;
+  void count_death(const Worker& worker, int exit_code) noexcept;
+  void break_down(const std::string& why) noexcept;
+  [[nodiscard]] bool has_ended() noexcept;
+  void sleep(std::int64_t until) noexcept;
+
+  const ProcessPoolConfig config_;
+  const StartMethod method_;
+  const std::uint32_t process_ = this_process();
+  const bool can_lead_;
+  SharedPages door_pages_;
+  std::atomic<std::uint32_t>& attention_;
+  OwnedFd bell_;
+  std::optional<Semaphore> room_;
+
+  mutable SpinLock lock_;
+  std::vector<std::unique_ptr<Worker>> workers_;  // this and below: guarded by lock_; changed by the dispatcher only
+  TaskLine line_;
+  Worker* last_used_ = nullptr;
+  std::uint64_t tasks_numbered_ = 0;
+  std::uint64_t replies_ = 0;
+  std::size_t limited_ = 0;  // unfinished tasks with a limit, and
+  std::int64_t least_limit_ = INT64_MAX;  // the least there has been
+  bool more_workers_asked_for_ = false;
+  std::string why_broken_;
+  TaskLine to_call_back_;
+  bool calling_back_ = false;
+
+  std::atomic<bool> closed_{false};       // written under lock_
+  std::atomic<bool> terminated_{false};
+  std::atomic<std::size_t> unfinished_{0};  // tasks submitted, and not yet told of
+  std::atomic<bool> leading_{false};
+  std::atomic<std::int64_t> next_look_{0};  // until when the dispatcher sleeps
+  std::atomic<std::uint64_t> caller_back_{0};  // the context that calls back
+  std::atomic<unsigned> submits_{0};
+  std::atomic<bool> woke_a_worker_{false};
+  SpinBudget spins_;  // the leader's, and if that is a fiber: it keeps its worker meanwhile
+  SpinBudget fiber_spins_{5'000};
+  Event ended_;
+
+  // The dispatcher's.
+  std::uint64_t workers_made_ = 0;
+  unsigned deaths_in_a_row_ = 0;
+  unsigned failed_starts_ = 0;
+  std::int64_t next_start_ = 0;
+  std::int64_t closing_since_ = 0;
+  std::uint64_t replies_at_last_death_ = 0;
+  bool found_many_ = false;
+  bool somebody_died_ = false;
+};
+
+}  // namespace weft::detail
