@@ -42,7 +42,8 @@ bool is_gone_for_trying(ProcessStamp owner) noexcept {
 
 const std::atomic<std::uint32_t>& SharedLockWord::futex() const noexcept {
   static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
-  return reinterpret_cast<const std::atomic<std::uint32_t>&>(state_);
+  // For the kernel, and for looks at it: operations on atomics are not moved past each other by what they are made of.
+  return *static_cast<const std::atomic<std::uint32_t>*>(static_cast<const void*>(&state_));
 }
 
 [[gnu::noinline]] void SharedLockWord::note_holder() noexcept { holder_.store(mark_of_caller(), std::memory_order_relaxed); }

@@ -463,8 +463,8 @@ TEST_P(RandomKills, LoseNothingButWhatTheyWereGettingAndDoubleNothing) {
   EXPECT_GT(got, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Bounds, RandomKills, testing::Values(0, 5), [](const auto& info) {
-  return info.param == 0 ? std::string{"Unbounded"} : "Bound" + std::to_string(info.param);
+INSTANTIATE_TEST_SUITE_P(Bounds, RandomKills, testing::Values(0, 5), [](const auto& bound) {
+  return bound.param == 0 ? std::string{"Unbounded"} : "Bound" + std::to_string(bound.param);
 });
 
 }  // namespace

@@ -144,8 +144,8 @@ TEST_P(ManyProcesses, ConserveItemsAndTheOrderOfEachProducer) {
   EXPECT_EQ(std::adjacent_find(all.begin(), all.end()), all.end());
 }
 
-INSTANTIATE_TEST_SUITE_P(Bounds, ManyProcesses, testing::Values(0, 1, 20), [](const auto& info) {
-  return info.param == 0 ? std::string{"Unbounded"} : "Bound" + std::to_string(info.param);
+INSTANTIATE_TEST_SUITE_P(Bounds, ManyProcesses, testing::Values(0, 1, 20), [](const auto& bound) {
+  return bound.param == 0 ? std::string{"Unbounded"} : "Bound" + std::to_string(bound.param);
 });
 
 TEST(ProcessQueue, APutWaitsForAGetOfAnotherProcess) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <weft/base/error.hpp>
+#include <weft/process/event.hpp>
 #include <weft/process/rlock.hpp>
 #include <weft/sync/scope.hpp>
 
@@ -292,6 +293,7 @@ TEST_P(ProcessRLock, IsFreeWhenReleasedAsOftenAsTaken) {
 
 TEST(ProcessRLockAmongProcesses, AChildDoesNotHoldWhatItsParentHolds) {
   process::RLock lock;
+  process::Event tried;
   lock.lock();
   lock.lock();
   Child child{[&] {
@@ -301,12 +303,13 @@ TEST(ProcessRLockAmongProcesses, AChildDoesNotHoldWhatItsParentHolds) {
       return false;
     } catch (const InvalidStateError&) {
     }
+    tried.set();
     lock.lock();
     return lock.depth() == 1 && !lock.owner_died();
   }};
-  sleep_for(5ms);
+  EXPECT_TRUE(tried.wait_for(kPatience));
   lock.unlock();
-  EXPECT_FALSE(!lock.locked());
+  EXPECT_TRUE(lock.locked());
   lock.unlock();
   EXPECT_EQ(child.join(), 0);
 }
