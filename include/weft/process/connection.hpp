@@ -77,7 +77,7 @@ enum class Ways : unsigned char { Both, Receive, Send };
 ///                Sockets are used with MSG_DONTWAIT; a pipe or FIFO is opened anew (through /proc/self/fd) for an open
 ///                file of its own.
 /// Cost:          send: one system call; receive: two, and one more where it has to wait. 64 bytes there and back take
-///                as long as over a bare socket pair.
+///                about as long as over a bare socket pair (docs/benchmarks.md).
 class Connection {
  public:
   /// The longest message that is received unless a call says otherwise.
