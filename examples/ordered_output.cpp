@@ -2,16 +2,17 @@
 //
 // Ten processes write a line each, word by word, to one stream. Without a lock the words of different lines are
 // mixed; with a lock that all ten share, each line is whole. In which order the lines come is still nobody's choice.
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include <weft/process/barrier.hpp>
 #include <weft/process/lock.hpp>
+#include <weft/process/process.hpp>
 #include <weft/weft.hpp>
 
 using namespace std::chrono_literals;
@@ -39,14 +40,14 @@ void write_line(int number) {
 }
 
 void run_ten(void (*job)(int)) {
+  std::vector<weft::Process> processes;
   for (int i = 0; i < kProcesses; ++i) {
-    if (::fork() == 0) {
-      start.wait();  // all at once
-      job(i);
-      ::_exit(0);
-    }
+    processes.push_back(weft::Process{weft::fork, [job, i] {
+                                        start.wait();  // all at once
+                                        job(i);
+                                      }}.start());
   }
-  for (int i = 0; i < kProcesses; ++i) ::wait(nullptr);
+  for (weft::Process& one : processes) one.join();
 }
 
 }  // namespace

@@ -6,10 +6,8 @@
 // number and not yet written the new one. The next one gets the lock all the same, is told that the one before died
 // while he held it, and looks into the books: nothing was sold.
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -19,6 +17,7 @@
 #include <vector>
 
 #include <weft/process/lock.hpp>
+#include <weft/process/process.hpp>
 #include <weft/weft.hpp>
 
 using namespace std::chrono_literals;
@@ -69,24 +68,20 @@ bool buy_after_a_death() {
   return buy();
 }
 
-pid_t start_buyer(bool (*buyer)()) {
-  std::fflush(stdout);
-  const pid_t pid = ::fork();
-  if (pid == 0) std::exit(buyer() ? 0 : 1);
-  return pid;
-}
-
-/// Waits for its end: whether it has a ticket.
-bool has_bought(pid_t buyer) {
-  int status = 0;
-  return ::waitpid(buyer, &status, 0) == buyer && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+weft::Process start_buyer(bool (*buyer)()) {
+  return weft::Process{weft::fork, [buyer] { std::exit(buyer() ? 0 : 1); }}.start();
 }
 
 int sold_to_ten(bool (*buyer)()) {
   write_left(kTickets);
-  std::vector<pid_t> buyers;
+  std::vector<weft::Process> buyers;
   for (int i = 0; i < kBuyers; ++i) buyers.push_back(start_buyer(buyer));
-  return static_cast<int>(std::count_if(buyers.begin(), buyers.end(), has_bought));
+  int sold = 0;
+  for (weft::Process& one : buyers) {
+    one.join();
+    if (one.exitcode() == 0) ++sold;
+  }
+  return sold;
 }
 
 }  // namespace
@@ -101,8 +96,9 @@ int main() {
   const int with = sold_to_ten(buy_at_the_desk);
   std::printf("with a lock: %d of %d tickets sold, %d left\n", with, kTickets, left());
 
-  (void)has_bought(start_buyer(die_at_the_desk));
-  const bool next = has_bought(start_buyer(buy_after_a_death));
-  std::printf("the next one has %s ticket, %d left\n", next ? "a" : "no", left());
+  start_buyer(die_at_the_desk).join();
+  weft::Process next = start_buyer(buy_after_a_death);
+  next.join();
+  std::printf("the next one has %s ticket, %d left\n", next.exitcode() == 0 ? "a" : "no", left());
   ::unlink(name);
 }
