@@ -245,7 +245,6 @@ void ProcessPool::bury_dead() noexcept {
 // Nobody writes to its link any more. What it has done counts; what it had begun fails, or is begun again; the rest goes to others.
 void ProcessPool::bury(std::unique_ptr<Worker> worker, int exit_code) noexcept {
   Ended ended;
-  TaskLine cancelled;
   RemoteTask* victim = nullptr;
   bool again = false;
   const bool terminated = terminated_.load(std::memory_order_acquire);
