@@ -48,7 +48,9 @@
 #include <weft/process/main.hpp>
 #include <weft/process/parcel.hpp>
 #include <weft/process/pickle.hpp>
+#include <weft/process/pool.hpp>
 #include <weft/process/process.hpp>
+#include <weft/process/process_pool_executor.hpp>
 #include <weft/process/queue.hpp>
 #include <weft/process/rlock.hpp>
 #include <weft/process/semaphore.hpp>
