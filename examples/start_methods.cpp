@@ -32,11 +32,15 @@ void write_and_close() {
 }
 
 void use_lock() {
-  std::printf("  locked in the child: %s\n", lock.locked() ? "yes" : "no");
-  weft::Thread other{[] { std::printf("  a new thread gets it at once: %s\n", lock.try_lock_for(20ms) ? "yes" : "no"); }};
+  const bool held = lock.locked();
+  std::printf("  locked in the child: %s\n", held ? "yes" : "no");
+  weft::Thread other{[] {
+    const std::unique_lock guard{lock, 20ms};
+    std::printf("  a new thread gets it at once: %s\n", guard.owns_lock() ? "yes" : "no");
+  }};
   other.start();
   other.join();
-  if (!lock.locked()) return;
+  if (!held) return;
   lock.unlock();
   std::printf("  the main thread has released it\n");
 }

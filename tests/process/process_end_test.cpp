@@ -371,7 +371,7 @@ int set_before_start = 0;
 
 TEST(StartMethods, CanBeChosenOnceUnlessForced) {
   EXPECT_EQ(process::get_start_method(), StartMethod::Forkserver);
-  process::set_start_method(StartMethod::Fork);
+  process::set_start_method(StartMethod::Fork, true);  // it stays set when tests are repeated
   EXPECT_THROW(process::set_start_method(StartMethod::Spawn), InvalidStateError);
   set_before_start = 5;
   Process process{[](int number) { ::_exit(number == set_before_start ? 0 : 1); }, 5};
