@@ -7,7 +7,7 @@
 # tests/<folder>/*_test.sh   shell tests; they get WEFT_SOURCE_DIR and WEFT_BUILD_DIR, and exit with 77 to be skipped.
 #
 # Sanitizer builds hold the core's tests only: they are where races and lifetimes are decided.
-set(weft_core_test_folders base port engine sync queue thread fiber futures io net process http patch conformance regressions)
+set(weft_core_test_folders base port engine sync queue thread fiber futures io net http patch conformance regressions)
 
 if(WEFT_SANITIZE)
   # A sanitizer sees only what it has instrumented, so GoogleTest is built from source here.

@@ -78,7 +78,7 @@ bool kill_everywhere(const std::function<void()>& before, const std::function<vo
     whole.kill();
     after();
   }
-  const int stride = stressing() ? 1 : std::max(1, length / 120);
+  const int stride = stressing() ? 1 : std::max(1, length / 25);
   for (int steps = 0; steps < length && !testing::Test::HasFailure(); steps += stride) {
     before();
     SteppedChild child{warm_up, body};
