@@ -1,7 +1,7 @@
 // Teaches: to write work once and choose where it runs.
 //
 // One function counts the primes of a range of numbers, another asks any executor there is to do that for many ranges; the same
-// two run on threads, on fibers, and in the caller, by an executor made here, to show what one has to offer. All results agree.
+// two run on threads, on fibers, in processes, and in the caller, by an executor made here, to show what one has to offer. All results agree.
 #include <chrono>
 #include <cstdio>
 #include <exception>
@@ -56,12 +56,15 @@ class Here : public weft::Mapping<Here> {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  weft::process::main(argc, argv);
   weft::ThreadPoolExecutor threads{4};
   weft::FiberPoolExecutor fibers{50};
+  weft::ProcessPoolExecutor processes{2};
   Here here;
   std::printf("threads: %ld primes\n", primes_below_100000(threads));
   std::printf("fibers:  %ld primes\n", primes_below_100000(fibers));
+  std::printf("processes: %ld primes\n", primes_below_100000(processes));
   std::printf("here:    %ld primes\n", primes_below_100000(here));
 
   // With one worker fibers never run in parallel: still the same code.

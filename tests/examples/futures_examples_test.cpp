@@ -10,6 +10,7 @@ TEST(FuturesExamples, SameCodeEverywhere) {
   EXPECT_EQ(output_of_example("same_code_everywhere"),
             "threads: 9592 primes\n"
             "fibers:  9592 primes\n"
+            "processes: 9592 primes\n"
             "here:    9592 primes\n"
             "one worker: 9592 primes\n");
 }
