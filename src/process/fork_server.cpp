@@ -9,16 +9,18 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <utility>
+#include <vector>
 
 #include <weft/base/error.hpp>
 #include <weft/fiber/this_fiber.hpp>
 #include <weft/sync/scope.hpp>
 
 #include "engine/descriptor.hpp"
+#include "port/passed_descriptors.hpp"
 #include "port/pidfd.hpp"
 #include "port/sanitizer.hpp"
 #include "port/socket_calls.hpp"
@@ -51,31 +53,19 @@ class Message {
   Message(const Message&) = delete;
   Message& operator=(const Message&) = delete;
 
-  void attach(int fd) {
-    expect_descriptor();
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof fd);
-    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  }
-  void expect_descriptor() {
-    message.msg_control = control_;
-    message.msg_controllen = sizeof control_;
-  }
+  void attach(int fd) { port::attach_descriptors(message, room_, {&fd, 1}); }
+  void expect_descriptor() { port::expect_descriptors(message, room_); }
   [[nodiscard]] OwnedFd take_descriptor() {
-    const cmsghdr* header = CMSG_FIRSTHDR(&message);
-    if (!header || header->cmsg_type != SCM_RIGHTS) return {};
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-    return OwnedFd{fd};
+    std::vector<OwnedFd> descriptors;
+    (void)port::take_descriptors(message, descriptors);
+    return descriptors.empty() ? OwnedFd{} : std::move(descriptors.front());
   }
 
   msghdr message{};
 
  private:
   iovec piece_;
-  alignas(cmsghdr) std::byte control_[CMSG_SPACE(sizeof(int))] = {};
+  port::PassedRoom room_;
 };
 
 }  // namespace

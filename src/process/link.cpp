@@ -16,6 +16,7 @@
 #include <weft/fiber/this_fiber.hpp>
 #include <weft/net/address.hpp>
 
+#include "port/passed_descriptors.hpp"
 #include "port/socket_calls.hpp"
 
 namespace weft::process::detail {
@@ -27,7 +28,6 @@ namespace {
 constexpr std::uint32_t kLongLength = 0xffffffff, kLongestShort = 0x7fffffff;
 // Memory for a message: at first this much, then four times what has come (as FrameStream does).
 constexpr std::size_t kFirstBodyBytes = 64 * 1024, kBodyGrowth = 4;
-constexpr std::size_t kMostDescriptors = 253;  // SCM_MAX_FD
 constexpr std::uint16_t kMessagesInARow = 64;
 // A thread that found nothing so often does not look before it polls, but every 16th time.
 constexpr unsigned kLookAgain = 16;
@@ -47,29 +47,13 @@ Unsigned get_big_endian(const unsigned char* from) {
   return value;
 }
 
-struct ControlRoom {
-  alignas(cmsghdr) char bytes[CMSG_SPACE(kMostDescriptors * sizeof(int))];
-};
-
 // Both never wait, whatever the flags of the open file say.
 ssize_t send_pieces(int fd, const iovec* pieces, std::size_t count, std::span<const OwnedFd> descriptors) {
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(pieces);
   message.msg_iovlen = count;
-  ControlRoom control;
-  if (!descriptors.empty()) {
-    message.msg_control = control.bytes;
-    message.msg_controllen = CMSG_SPACE(descriptors.size() * sizeof(int));
-    std::memset(control.bytes, 0, message.msg_controllen);
-    cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
-    for (std::size_t i = 0; i < descriptors.size(); ++i) {
-      const int number = descriptors[i].get();
-      std::memcpy(CMSG_DATA(header) + i * sizeof number, &number, sizeof number);
-    }
-  }
+  port::PassedRoom room;
+  port::attach_descriptors(message, room, descriptors);
   return port::sys_sendmsg(fd, &message, MSG_DONTWAIT);
 }
 
@@ -81,27 +65,16 @@ struct Received {
 
 Received receive_with_descriptors(int fd, void* to, std::size_t size) {
   iovec piece{to, size};
-  ControlRoom control;
+  port::PassedRoom room;
   msghdr message{};
   message.msg_iov = &piece;
   message.msg_iovlen = 1;
-  message.msg_control = control.bytes;
-  message.msg_controllen = sizeof control.bytes;
+  port::expect_descriptors(message, room);
   Received received;
   received.bytes = port::sys_recvmsg(fd, &message, MSG_DONTWAIT);
   if (received.bytes < 0 || message.msg_controllen == 0) [[likely]]
     return received;
-  received.lost_descriptors = (message.msg_flags & MSG_CTRUNC) != 0;
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    received.descriptors.reserve(received.descriptors.size() + count);
-    for (std::size_t i = 0; i < count; ++i) {
-      int number;
-      std::memcpy(&number, CMSG_DATA(header) + i * sizeof number, sizeof number);
-      received.descriptors.emplace_back(number);
-    }
-  }
+  received.lost_descriptors = !port::take_descriptors(message, received.descriptors);
   return received;
 }
 
@@ -276,7 +249,7 @@ void Link::settle_in_this_process() noexcept {
 
 void Link::send(std::span<const std::byte> message, std::span<const OwnedFd> descriptors, Deadline deadline) {
   if (!writable_) throw InvalidStateError{"send to " + name() + ": this end only receives"};
-  if (!descriptors.empty() && (carrier_ != Carrier::Unix || descriptors.size() > kMostDescriptors)) {
+  if (!descriptors.empty() && (carrier_ != Carrier::Unix || descriptors.size() > port::kMostPassed)) {
     throw ProtocolError{
         "send to " + name() + ": the value holds " + std::to_string(descriptors.size()) +
         " descriptors; a message over a UNIX socket takes at most 253 along, and over anything else none"};

@@ -1,4 +1,4 @@
-// A parcel on its way: Head, with the first descriptors; a byte for every further kMostAtOnce of them; the bytes. The descriptors travel
+// A parcel on its way: Head, with the first descriptors; a byte for every further kMostPassed of them; the bytes. The descriptors travel
 // with the byte they are attached to, so that they arrive with it (unix(7)).
 
 #include "process/parcel_socket.hpp"
@@ -16,37 +16,19 @@
 #include <weft/sync/scope.hpp>
 
 #include "engine/descriptor.hpp"
+#include "port/passed_descriptors.hpp"
 #include "port/socket_calls.hpp"
 
 namespace weft::detail {
 
 namespace {
 
-constexpr std::size_t kMostAtOnce = 253;  // SCM_MAX_FD
+using port::kMostPassed;
 
 struct Head {
   std::uint64_t bytes = 0;
   std::uint64_t descriptors = 0;
 };
-
-struct alignas(cmsghdr) Control {
-  std::byte bytes[CMSG_SPACE(kMostAtOnce * sizeof(int))];
-};
-
-void attach(msghdr& message, Control& control, std::span<const OwnedFd> descriptors) {
-  if (descriptors.empty()) return;
-  message.msg_control = &control;
-  message.msg_controllen = CMSG_SPACE(descriptors.size() * sizeof(int));
-  std::memset(&control, 0, message.msg_controllen);
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
-  for (std::size_t i = 0; i < descriptors.size(); ++i) {
-    const int fd = descriptors[i].get();
-    std::memcpy(CMSG_DATA(header) + i * sizeof fd, &fd, sizeof fd);
-  }
-}
 
 class Sender {
  public:
@@ -62,13 +44,13 @@ class Sender {
 
   /// False: nobody will read it.
   bool send(std::span<const std::byte> bytes, std::span<const OwnedFd> descriptors, bool more) {
-    Control control;
+    port::PassedRoom room;
     while (!bytes.empty()) {
       iovec piece{const_cast<std::byte*>(bytes.data()), bytes.size()};
       msghdr message{};
       message.msg_iov = &piece;
       message.msg_iovlen = 1;
-      attach(message, control, descriptors);
+      port::attach_descriptors(message, room, descriptors);
       const ssize_t sent = transfer(message, more ? MSG_MORE : 0);
       if (sent == -EPIPE || sent == -ECONNRESET) return false;
       if (sent < 0) throw OSError{static_cast<int>(-sent), "send " + std::to_string(descriptors.size()) + " descriptors to a child process"};
@@ -98,32 +80,17 @@ class Sender {
   Descriptor* descriptor_ = nullptr;
 };
 
-// What came with a message; false: not all of it, as this process may have no more.
-bool take_descriptors(msghdr& message, std::vector<OwnedFd>& descriptors) {
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
-      descriptors.emplace_back(fd);
-    }
-  }
-  return !(message.msg_flags & MSG_CTRUNC);
-}
-
 bool receive(int socket, std::span<std::byte> room, std::vector<OwnedFd>& descriptors) {
-  Control control;
+  port::PassedRoom passed;
   while (!room.empty()) {
     iovec piece{room.data(), room.size()};
     msghdr message{};
     message.msg_iov = &piece;
     message.msg_iovlen = 1;
-    message.msg_control = &control;
-    message.msg_controllen = sizeof control;
+    port::expect_descriptors(message, passed);
     const ssize_t count = port::sys_recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     if (count <= 0) return false;
-    if (!take_descriptors(message, descriptors)) throw OSError{EMFILE, "receive the descriptors that were sent to this process"};
+    if (!port::take_descriptors(message, descriptors)) throw OSError{EMFILE, "receive the descriptors that were sent to this process"};
     room = room.subspan(static_cast<std::size_t>(count));
   }
   return true;
@@ -137,8 +104,8 @@ bool send_parcel(int socket, const process::Outgoing& parcel) {
   const Head head{parcel.bytes().size(), all.size()};
   Sender sender{socket};
   // Head and bytes of a small parcel in one call: half the time of two.
-  const auto first = all.first(std::min(all.size(), kMostAtOnce));
-  if (all.size() <= kMostAtOnce && head.bytes <= 4096) {
+  const auto first = all.first(std::min(all.size(), kMostPassed));
+  if (all.size() <= kMostPassed && head.bytes <= 4096) {
     std::byte together[sizeof head + 4096];
     std::memcpy(together, &head, sizeof head);
     if (head.bytes != 0) std::memcpy(together + sizeof head, parcel.bytes().data(), head.bytes);
@@ -146,8 +113,8 @@ bool send_parcel(int socket, const process::Outgoing& parcel) {
   }
   if (!sender.send(std::as_bytes(std::span{&head, 1}), first, true)) return false;
   constexpr std::byte kMore{1};
-  for (std::size_t at = kMostAtOnce; at < all.size(); at += kMostAtOnce) {
-    if (!sender.send({&kMore, 1}, all.subspan(at, std::min(kMostAtOnce, all.size() - at)), true)) return false;
+  for (std::size_t at = kMostPassed; at < all.size(); at += kMostPassed) {
+    if (!sender.send({&kMore, 1}, all.subspan(at, std::min(kMostPassed, all.size() - at)), true)) return false;
   }
   return sender.send(parcel.bytes(), {}, false);
 }

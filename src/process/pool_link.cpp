@@ -5,11 +5,12 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <new>
 #include <utility>
 
 #include <weft/base/error.hpp>
+
+#include "port/passed_descriptors.hpp"
 
 namespace weft::detail {
 
@@ -64,58 +65,31 @@ std::span<std::byte> PoolLink::area(unsigned number) const noexcept {
 
 int PoolLink::send_descriptors(std::uint64_t number, std::span<const int> descriptors) noexcept {
   iovec bytes{&number, sizeof number};
-  alignas(cmsghdr) char control[CMSG_SPACE(kMostDescriptors * sizeof(int))];
+  port::PassedRoom room;
   msghdr message{};
   message.msg_iov = &bytes;
   message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = CMSG_SPACE(descriptors.size() * sizeof(int));
-  std::memset(control, 0, message.msg_controllen);
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
-  for (std::size_t i = 0; i < descriptors.size(); ++i) {
-    std::memcpy(CMSG_DATA(header) + i * sizeof(int), &descriptors[i], sizeof(int));
-  }
+  port::attach_descriptors(message, room, descriptors);
   for (;;) {
     if (::sendmsg(socket_.get(), &message, MSG_NOSIGNAL) >= 0) return 0;
     if (errno != EINTR) return errno;
   }
 }
 
-namespace {
-
-std::vector<OwnedFd> descriptors_in(msghdr& message) {
-  std::vector<OwnedFd> received;
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
-      received.emplace_back(fd);
-    }
-  }
-  return received;
-}
-
-}  // namespace
-
 std::vector<OwnedFd> PoolLink::receive_descriptors(std::uint64_t number, std::size_t count) {
   for (;;) {
     std::uint64_t arrived = 0;
     iovec bytes{&arrived, sizeof arrived};
-    alignas(cmsghdr) char control[CMSG_SPACE(kMostDescriptors * sizeof(int))];
+    port::PassedRoom room;
     msghdr message{};
     message.msg_iov = &bytes;
     message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
+    port::expect_descriptors(message, room);
     const ssize_t size = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) throw OSError{errno, "receiving the descriptors of a task"};
-    std::vector<OwnedFd> received = descriptors_in(message);
+    std::vector<OwnedFd> received;
+    (void)port::take_descriptors(message, received);  // counted below
     if (size != sizeof arrived || arrived > number) throw ProtocolError{"receiving the descriptors of a task: those of another came"};
     if (arrived < number) continue;
     if (received.size() == count) return received;
