@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -109,5 +110,15 @@ OwnedFd make_large_block(std::span<const std::byte> bytes) {
   }
   return block;
 }
+
+MappedBlock::MappedBlock(const OwnedFd& fd, std::size_t size) : size_{size} {
+  struct stat file {};
+  if (::fstat(fd.get(), &file) != 0 || static_cast<std::uint64_t>(file.st_size) < size)
+    throw ProtocolError{"receiving a large value: its memory is smaller than it should be"};
+  at_ = ::mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd.get(), 0);
+  if (at_ == MAP_FAILED) throw OSError{errno, "mapping a value of " + std::to_string(size) + " bytes"};
+}
+
+MappedBlock::~MappedBlock() { ::munmap(at_, size_); }
 
 }  // namespace weft::detail

@@ -136,6 +136,21 @@ class PoolLink {
 /// Bytes of their own in a memfd, for what is too large for a slot's area.
 [[nodiscard]] OwnedFd make_large_block(std::span<const std::byte> bytes);
 
+/// One that has come, in place.
+class MappedBlock {
+ public:
+  /// Throws: ProtocolError: it is smaller than was said, so that reading it would be a SIGBUS; OSError.
+  MappedBlock(const OwnedFd& fd, std::size_t size);
+  MappedBlock(const MappedBlock&) = delete;
+  MappedBlock& operator=(const MappedBlock&) = delete;
+  ~MappedBlock();
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {static_cast<const std::byte*>(at_), size_}; }
+
+ private:
+  void* at_ = nullptr;
+  std::size_t size_;
+};
+
 /// What a worker is started with.
 struct PoolSeat {
   OwnedFd memory;

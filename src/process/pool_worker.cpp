@@ -1,7 +1,5 @@
 #include "process/pool_worker.hpp"
 
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,26 +23,6 @@
 namespace weft::detail {
 
 namespace {
-
-/// A large request, in place.
-class MappedBlock {
- public:
-  MappedBlock(const OwnedFd& fd, std::size_t size) : size_{size} {
-    struct stat file {};
-    if (::fstat(fd.get(), &file) != 0 || static_cast<std::uint64_t>(file.st_size) < size)
-      throw ProtocolError{"receiving a large value: its memory is smaller than it should be"};
-    at_ = ::mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd.get(), 0);
-    if (at_ == MAP_FAILED) throw OSError{errno, "mapping a value of " + std::to_string(size) + " bytes"};
-  }
-  MappedBlock(const MappedBlock&) = delete;
-  MappedBlock& operator=(const MappedBlock&) = delete;
-  ~MappedBlock() { ::munmap(at_, size_); }
-  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {static_cast<const std::byte*>(at_), size_}; }
-
- private:
-  void* at_ = nullptr;
-  std::size_t size_ = 0;
-};
 
 class PoolWorker {
  public:

@@ -1,7 +1,6 @@
 #include "process/process_pool.hpp"
 
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -41,26 +40,6 @@ bool can_wait_for_two_words() noexcept {
   const port::FutexWord words[] = {{&zero, 1, false}, {&zero, 1, false}};
   return port::futex_wait_any(words, 2, Deadline::already()) != -ENOSYS;
 }
-
-/// A large reply, read in place.
-class ReplyBlock {
- public:
-  ReplyBlock(const OwnedFd& fd, std::size_t size) : size_{size} {
-    struct stat file {};
-    if (::fstat(fd.get(), &file) != 0 || static_cast<std::uint64_t>(file.st_size) < size || size == 0)
-      throw ProtocolError{"receiving a large result: its memory is smaller than it should be"};
-    at_ = ::mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd.get(), 0);
-    if (at_ == MAP_FAILED) throw OSError{errno, "mapping a result of " + std::to_string(size) + " bytes"};
-  }
-  ReplyBlock(const ReplyBlock&) = delete;
-  ReplyBlock& operator=(const ReplyBlock&) = delete;
-  ~ReplyBlock() { ::munmap(at_, size_); }
-  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {static_cast<const std::byte*>(at_), size_}; }
-
- private:
-  void* at_ = nullptr;
-  std::size_t size_;
-};
 
 }  // namespace
 
@@ -354,7 +333,7 @@ void ProcessPool::give_slot_back(RemoteTask& task) noexcept {
 void ProcessPool::read_reply(RemoteTask& task) {
   const PoolSlot& slot = *task.reply;
   std::vector<OwnedFd> descriptors = std::move(task.received);
-  std::optional<ReplyBlock> block;
+  std::optional<MappedBlock> block;
   std::span<const std::byte> bytes;
   // Not believed: a task may have written anything anywhere in its process.
   if (slot.bytes_at == SlotBytes::Inline && slot.size <= PoolSlot::kInline) {
