@@ -1,5 +1,7 @@
 #include "base/cause.hpp"
 
+#include <cstring>
+
 namespace weft::detail {
 
 std::string cause_of(const std::exception_ptr& failure) {
@@ -10,6 +12,12 @@ std::string cause_of(const std::exception_ptr& failure) {
   } catch (...) {
     return "an exception that is not a std::exception";
   }
+}
+
+std::string describe_exit(int exit_code) {
+  if (exit_code >= 0) return "exited with code " + std::to_string(exit_code);
+  const char* const name = ::strsignal(-exit_code);
+  return "was ended by signal " + std::to_string(-exit_code) + " (" + (name ? name : "unknown") + ')';
 }
 
 }  // namespace weft::detail

@@ -1,6 +1,6 @@
 #include <weft/base/error.hpp>
 
-#include <cstring>
+#include "base/cause.hpp"
 
 namespace weft {
 
@@ -14,12 +14,7 @@ std::string describe(int error, const std::string& operation, const std::string&
 
 std::string describe_death(const std::string& task, const std::string& worker, int pid, int signal, int exit_code) {
   std::string text = "the worker " + worker + " (pid " + std::to_string(pid) + ") ";
-  if (signal != 0) {
-    const char* name = ::strsignal(signal);
-    text += "was ended by signal " + std::to_string(signal) + " (" + (name ? name : "unknown") + ')';
-  } else {
-    text += "exited with code " + std::to_string(exit_code);
-  }
+  text += detail::describe_exit(signal != 0 ? -signal : exit_code);
   return text + " while it ran " + task + ", which may have been done in part; only tasks with retries are begun again";
 }
 

@@ -1,12 +1,8 @@
 #include "engine/helper_pool.hpp"
 
-#include <pthread.h>
-
 #include <atomic>
-#include <thread>
 
-#include "engine/thread_context.hpp"
-#include "port/signals.hpp"
+#include "engine/engine_thread.hpp"
 
 namespace weft::detail {
 
@@ -41,11 +37,8 @@ void HelperPool::submit(UniqueFunction<void()> job) {
 }
 
 void HelperPool::start_thread() {
-  const port::SignalsBlocked blocked;  // signals of the program are for its own threads
   try {
-    std::thread thread{[this] { serve(); }};
-    ::pthread_setname_np(thread.native_handle(), name_.c_str());
-    thread.detach();
+    start_engine_thread(name_.c_str(), [this] { serve(); });
     ++threads_;
   } catch (...) {
     // No more threads to be had: those that exist will get to it; without any, the caller must know.
@@ -57,7 +50,6 @@ void HelperPool::start_thread() {
 }
 
 void HelperPool::serve() {
-  mark_engine_thread();
   std::unique_lock guard{lock_};
   for (;;) {
     while (jobs_.empty()) {

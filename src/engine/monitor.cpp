@@ -1,22 +1,19 @@
 #include "engine/monitor.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 #include <weft/detail/deadlock_settings.hpp>
 
 #include "engine/coarse_clock.hpp"
 #include "engine/deadlock.hpp"
+#include "engine/engine_thread.hpp"
 #include "engine/immortal.hpp"
 #include "engine/scheduler.hpp"
 #include "engine/stall.hpp"
 #include "engine/thread_context.hpp"
 #include "port/futex.hpp"
-#include "port/signals.hpp"
 
 namespace weft::detail {
 
@@ -90,7 +87,6 @@ bool has_seen_waits_before(std::int64_t moment) {
 }
 
 void run() {
-  mark_engine_thread();
   Monitor& m = monitor();
   std::int64_t tick = kTick;
   int quiet = 0;
@@ -122,16 +118,9 @@ void run() {
   }
 }
 
-void start_thread() {
-  const port::SignalsBlocked blocked;  // signals of the program are not for this thread
-  std::thread thread{run};
-  ::pthread_setname_np(thread.native_handle(), "weft-monitor");
-  thread.detach();
-}
-
 void start(Monitor& m) {
   if (m.started.load(std::memory_order_relaxed)) return;
-  start_thread();
+  start_engine_thread("weft-monitor", run);
   m.started.store(true, std::memory_order_release);
 }
 

@@ -1,12 +1,10 @@
 // The thread of a pool of processes that starts workers and buries them, watches the limits of tasks, and drains when nobody else does.
-#include <pthread.h>
 
 #include <algorithm>
 #include <climits>
 #include <cstring>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include <sys/socket.h>
@@ -15,9 +13,8 @@
 #include <weft/base/error.hpp>
 
 #include "base/cause.hpp"
-#include "engine/thread_context.hpp"
+#include "engine/engine_thread.hpp"
 #include "port/futex.hpp"
-#include "port/signals.hpp"
 #include "process/process_pool.hpp"
 
 namespace weft::detail {
@@ -36,23 +33,13 @@ constexpr int64_t kPatienceAtEnd = 5'000 * kMillisecond;
 
 int64_t now() noexcept { return Deadline::now_nanoseconds(); }
 
-std::string how_it_ended(int exit_code) {
-  if (exit_code >= 0) return "exited with code " + std::to_string(exit_code);
-  const char* name = ::strsignal(-exit_code);
-  return "was ended by signal " + std::to_string(-exit_code) + " (" + (name ? name : "unknown") + ')';
-}
-
 }  // namespace
 
 void ProcessPool::open() {
-  const port::SignalsBlocked blocked;  // signals of the program are not for this thread
-  std::thread dispatcher{[self = std::static_pointer_cast<ProcessPool>(shared_from_this())] { self->dispatch(); }};
-  ::pthread_setname_np(dispatcher.native_handle(), "weft-dispatch");
-  dispatcher.detach();
+  start_engine_thread("weft-dispatch", [self = std::static_pointer_cast<ProcessPool>(shared_from_this())] { self->dispatch(); });
 }
 
 void ProcessPool::dispatch() noexcept {
-  mark_engine_thread();
   for (;;) {
     next_look_.store(INT64_MAX, std::memory_order_seq_cst);  // first: a task that comes from now on may have to nudge us
     found_many_ = drain() >= kMany;
@@ -308,7 +295,7 @@ void ProcessPool::count_death(const Worker& worker, int exit_code) noexcept {
   ++deaths_in_a_row_;
   if (deaths_in_a_row_ >= kMostDeathsInARow) {
     return break_down(std::to_string(deaths_in_a_row_) + " workers in a row died without a task; the last, " + worker.name + " (pid " +
-                      std::to_string(worker.pid) + "), " + how_it_ended(exit_code) +
+                      std::to_string(worker.pid) + "), " + describe_exit(exit_code) +
                       (stage == PoolBoard::Stage::Starting ? " as it was started" : ""));
   }
   // The first is replaced at once, the others later and later.

@@ -1,7 +1,6 @@
 #include "process/shared_futex.hpp"
 
 #include <poll.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -10,14 +9,13 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <vector>
 
+#include "engine/engine_thread.hpp"
 #include "engine/fork.hpp"
 #include "engine/immortal.hpp"
 #include "engine/thread_context.hpp"
 #include "port/futex.hpp"
-#include "port/signals.hpp"
 
 namespace weft::process::detail {
 
@@ -139,13 +137,7 @@ weft::detail::ForkHook fork_hook{.before = []() noexcept { waits().before_fork()
 template <class Body>
 bool start_thread(const char* name, Body body) noexcept {
   try {
-    const port::SignalsBlocked blocked;  // signals of the program are not for this thread
-    std::thread thread{[body] {
-      weft::detail::mark_engine_thread();
-      body();
-    }};
-    ::pthread_setname_np(thread.native_handle(), name);
-    thread.detach();
+    weft::detail::start_engine_thread(name, body);
     return true;
   } catch (...) {
     return false;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <type_traits>
+
 namespace weft::process {
 
 namespace detail {
@@ -10,61 +12,33 @@ struct TypeOfCode {
   static_assert(Code == 'c', "weft: Python's type codes are c u b B h H i I l L q Q f d; any other type is given as itself: Value<Point>");
 };
 template <>
-struct TypeOfCode<'c'> {
-  using type = char;
-};
+struct TypeOfCode<'c'> : std::type_identity<char> {};
 template <>
-struct TypeOfCode<'u'> {
-  using type = wchar_t;
-};
+struct TypeOfCode<'u'> : std::type_identity<wchar_t> {};
 template <>
-struct TypeOfCode<'b'> {
-  using type = signed char;
-};
+struct TypeOfCode<'b'> : std::type_identity<signed char> {};
 template <>
-struct TypeOfCode<'B'> {
-  using type = unsigned char;
-};
+struct TypeOfCode<'B'> : std::type_identity<unsigned char> {};
 template <>
-struct TypeOfCode<'h'> {
-  using type = short;
-};
+struct TypeOfCode<'h'> : std::type_identity<short> {};
 template <>
-struct TypeOfCode<'H'> {
-  using type = unsigned short;
-};
+struct TypeOfCode<'H'> : std::type_identity<unsigned short> {};
 template <>
-struct TypeOfCode<'i'> {
-  using type = int;
-};
+struct TypeOfCode<'i'> : std::type_identity<int> {};
 template <>
-struct TypeOfCode<'I'> {
-  using type = unsigned int;
-};
+struct TypeOfCode<'I'> : std::type_identity<unsigned int> {};
 template <>
-struct TypeOfCode<'l'> {
-  using type = long;
-};
+struct TypeOfCode<'l'> : std::type_identity<long> {};
 template <>
-struct TypeOfCode<'L'> {
-  using type = unsigned long;
-};
+struct TypeOfCode<'L'> : std::type_identity<unsigned long> {};
 template <>
-struct TypeOfCode<'q'> {
-  using type = long long;
-};
+struct TypeOfCode<'q'> : std::type_identity<long long> {};
 template <>
-struct TypeOfCode<'Q'> {
-  using type = unsigned long long;
-};
+struct TypeOfCode<'Q'> : std::type_identity<unsigned long long> {};
 template <>
-struct TypeOfCode<'f'> {
-  using type = float;
-};
+struct TypeOfCode<'f'> : std::type_identity<float> {};
 template <>
-struct TypeOfCode<'d'> {
-  using type = double;
-};
+struct TypeOfCode<'d'> : std::type_identity<double> {};
 
 }  // namespace detail
 
