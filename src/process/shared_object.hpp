@@ -8,6 +8,8 @@
 #include <weft/base/owned_fd.hpp>
 #include <weft/process/parcel.hpp>
 
+#include "process/memory.hpp"
+
 namespace weft::process::detail {
 
 /// The memory of one small object that processes share, as one of them has it mapped: an anonymous file, which lives
@@ -26,7 +28,6 @@ class SharedObject {
 
   SharedObject(const SharedObject&) = delete;
   SharedObject& operator=(const SharedObject&) = delete;
-  ~SharedObject();
 
   [[nodiscard]] void* bytes() const noexcept;
   [[nodiscard]] std::size_t size() const noexcept;
@@ -43,12 +44,11 @@ class SharedObject {
  private:
   struct Header;
 
-  SharedObject(OwnedFd fd, Header* header, std::size_t mapped) noexcept : fd_{std::move(fd)}, header_{header}, mapped_{mapped} {}
-  [[nodiscard]] static std::shared_ptr<SharedObject> map(OwnedFd fd, std::size_t size, const char* doing);
+  SharedObject(OwnedFd fd, std::size_t size);
+  [[nodiscard]] Header& header() const noexcept;
 
   OwnedFd fd_;
-  Header* header_;
-  std::size_t mapped_;
+  Mapping mapping_;
 };
 
 }  // namespace weft::process::detail
