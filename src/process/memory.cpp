@@ -96,13 +96,16 @@ void reserve_memory(int fd, std::size_t from, std::size_t to, const std::string&
   const std::size_t size = size_of_memory(fd, object);
   check_file_size_limit(from, to, size, object);
   check_room(fd, to - from, object);
-  while (from < to) {
-    const std::size_t piece = std::min(to - from, kPiece);
-    if (::fallocate(fd, 0, static_cast<off_t>(from), static_cast<off_t>(piece)) == 0)
-      from += piece;
+  // Beyond its end first, then all of it at once: whoever opens it by its name meanwhile finds no part of it that looks like the whole.
+  // Killed in between, it is as long as it was.
+  for (std::size_t at = from; at < to;) {
+    const std::size_t piece = std::min(to - at, kPiece);
+    if (::fallocate(fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(at), static_cast<off_t>(piece)) == 0)
+      at += piece;
     else if (errno != EINTR)
-      fail_to_reserve(errno, fd, to - from, object);
+      fail_to_reserve(errno, fd, to - at, object);
   }
+  if (to > size && ::ftruncate(fd, static_cast<off_t>(to)) != 0) fail_to_reserve(errno, fd, to - from, object);
 }
 
 std::size_t size_of_memory(int fd, const std::string& object) {
