@@ -1,10 +1,15 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <span>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -15,6 +20,8 @@
 #include <weft/net/socket.hpp>
 #include <weft/process/listener.hpp>
 
+#include "port/passed_descriptors.hpp"
+#include "port/socket_calls.hpp"
 #include "support/eventually.hpp"
 #include "support/in_child.hpp"
 
@@ -76,6 +83,50 @@ int accepts_when_there_are_descriptors_again() {
 
 TEST(ListenerWithoutDescriptors, LeavesItsWorkerToOthersAndGoesOnWhenThereAreSome) {
   EXPECT_EQ(in_child([] { return accepts_when_there_are_descriptors_again(); }), 0);
+}
+
+// Whether the peer has read all that was sent.
+bool soon_read(int socket) {
+  return eventually([&] {
+    int unread = -1;
+    return ::ioctl(socket, SIOCOUTQ, &unread) == 0 && unread == 0;
+  });
+}
+
+int takes_no_descriptors_of_a_stranger() {
+  if (!limit_descriptors(200)) return 1;
+  const std::size_t before = all_descriptors().size();
+  Listener listener{{.authkey = "key"}};
+  Socket stranger = Socket::open(Family::Unix, SocketType::Stream);
+  stranger.connect(listener.address());
+  std::thread acceptor{[&] {
+    try {
+      (void)listener.accept(Deadline::after(kPatience));
+    } catch (const OSError&) {  // closed below
+    }
+  }};
+  // Byte by byte, so that the message does not come to an end.
+  const std::vector<int> passed(30, stranger.fd());
+  unsigned char header[] = {0, 0, 0};
+  int result = 0;
+  for (unsigned char& byte : header) {
+    port::PassedRoom room;
+    iovec piece{&byte, 1};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    port::attach_descriptors(message, room, std::span<const int>{passed});
+    if (port::sys_sendmsg(stranger.fd(), &message, 0) != 1) result = 2;
+  }
+  if (!soon_read(stranger.fd())) result = 3;
+  if (all_descriptors().size() + 20 < before) result = 4;  // the listener's own are few
+  listener.close();
+  acceptor.join();
+  return result;
+}
+
+TEST(ListenerWithoutDescriptors, TakesNoneOfAClientThatHasNotShownTheKey) {
+  EXPECT_EQ(in_child([] { return takes_no_descriptors_of_a_stranger(); }), 0);
 }
 
 }  // namespace
