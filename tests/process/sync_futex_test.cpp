@@ -12,6 +12,8 @@
 #include <weft/fiber/spawn.hpp>
 #include <weft/sync/scope.hpp>
 
+#include "port/futex.hpp"
+#include "stepped_child.hpp"
 #include "support/world.hpp"
 #include "sync_child.hpp"
 
@@ -188,6 +190,19 @@ TEST(SharedFutexAndFibers, AFiberThatWaitsLeavesItsWorkerToOthers) {
     EXPECT_TRUE(waiter.join_for(kPatience));
     setter.join();
   });
+}
+
+// The thread that watches the word for fibers sleeps on, though the only one has left; it is the first in the kernel's line.
+TEST(SharedFutexAndFibers, AFiberThatGaveUpTakesNoWakeUpOfAnotherProcess) {
+  const InSharedMemory<Word> word;
+  Runtime runtime{{.workers = 1}};
+  runtime.run([&] { EXPECT_FALSE(wait_while(*word, 0, Deadline::after(20ms))); });
+  // Waits without anybody who looks after it.
+  Child other{[&] { return port::futex_wait_shared(port::futex_word(*word), 0, Deadline::after(kPatience)) == 0; }};
+  ASSERT_TRUE(SteppedChild::soon_sleeps(other.pid()));
+  *word = 1;
+  shared_wake(*word, 1);
+  EXPECT_EQ(other.join(), 0);
 }
 
 TEST(SharedFutexAndFork, AChildOfAWaitingProcessWaitsOnItsOwn) {
