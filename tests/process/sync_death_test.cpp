@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -38,7 +39,11 @@ class Waiter {
   explicit Waiter(const std::function<void()>& wait)
       : thread_{[this, wait] {
           id_ = ::gettid();
-          wait();
+          try {
+            wait();
+          } catch (const std::exception& error) {
+            ADD_FAILURE() << error.what();
+          }
           ended_ = true;
         }} {}
   Waiter(const Waiter&) = delete;
@@ -93,7 +98,7 @@ bool play(const Scene& scene) {
     return true;
   };
   if (!round(kMost)) return false;
-  const int stride = std::max(1, length / (stressing() ? 500 : 20));
+  const int stride = std::max(1, length / (stressing() ? 500 : 12));
   for (int steps = 0; steps < length && !testing::Test::HasFailure(); steps += stride) {
     EXPECT_TRUE(round(steps));
     if (testing::Test::HasFailure()) ADD_FAILURE() << "killed after " << steps << " of " << length << " instructions";
@@ -276,7 +281,7 @@ TEST_F(SyncDeath, OfOneWhoWaitsForAConditionLeavesTheNotificationToTheOther) {
 TEST_F(SyncDeath, OfOneWhoWasNotifiedLeavesTheConditionToOthers) {
   Lock lock;
   Condition condition;
-  for (int steps = 0; steps < 3000 && !HasFailure(); steps += stressing() ? 7 : 97) {
+  for (int steps = 0; steps < 3000 && !HasFailure(); steps += stressing() ? 7 : 197) {
     SteppedChild victim{wait_once, [&] { wait_for(condition, lock); }};
     if (victim.state() == SteppedChild::State::NotAllowed) GTEST_SKIP() << "no tracing here";
     victim.step(20'000);
