@@ -174,7 +174,7 @@ std::size_t ByteQueue::size() const noexcept {
 
 ByteQueue::Attempt ByteQueue::try_put(std::span<const std::byte> bytes, Deadline deadline, MayWait may_wait) {
   Held held{*this, control_.puts.lock, deadline, may_wait};
-  if (!held) return Attempt::MustWait;
+  if (!held) return Attempt::TooLate;
   if (ended(control_)) weft::detail::throw_queue_shut_down("put into");
   QueueSide& puts = control_.puts;
   if (control_.maxsize != 0) {
@@ -192,7 +192,7 @@ ByteQueue::Attempt ByteQueue::try_put(std::span<const std::byte> bytes, Deadline
 ByteQueue::Attempt ByteQueue::try_get(ItemRoom& item, Deadline deadline, MayWait may_wait) {
   for (;;) {
     Held held{*this, control_.gets.lock, deadline, may_wait};
-    if (!held) return Attempt::MustWait;
+    if (!held) return Attempt::TooLate;
     QueueSide& gets = control_.gets;
     const QueueEnd end = control_.end.load(std::memory_order_relaxed);
     if (end == QueueEnd::Immediate) return Attempt::Ended;
@@ -216,9 +216,10 @@ ByteQueue::Attempt ByteQueue::try_get(ItemRoom& item, Deadline deadline, MayWait
 }
 
 bool ByteQueue::put(std::span<const std::byte> bytes, Deadline deadline, MayWait may_wait) {
-  if (try_put(bytes, deadline, may_wait) == Attempt::Done) [[likely]]
+  const Attempt attempt = try_put(bytes, deadline, may_wait);
+  if (attempt == Attempt::Done) [[likely]]
     return true;
-  return may_wait == MayWait::Yes && put_slowly(bytes, deadline);
+  return attempt == Attempt::MustWait && may_wait == MayWait::Yes && put_slowly(bytes, deadline);
 }
 
 bool ByteQueue::get(ItemRoom& item, Deadline deadline, MayWait may_wait) {
@@ -229,18 +230,24 @@ bool ByteQueue::get(ItemRoom& item, Deadline deadline, MayWait may_wait) {
 }
 
 // A thread looks on for a moment before it sleeps: see Patience.
+//
+// The last attempt comes when the deadline has passed. TooLate ends a wait as well, whatever the queue holds: whoever has the lock has
+// been stopped, and to look for an item that cannot be had would go on for ever.
 bool ByteQueue::put_slowly(std::span<const std::byte> bytes, Deadline deadline) {
   const std::uint64_t got = control_.gets.count.load(std::memory_order_relaxed);
   bool in_time = !weft::detail::current_context().is_fiber() && !has_room(control_) &&
                  putters_patience_.wait(control_.gets.count, got, 0, deadline);
-  if (in_time && try_put(bytes, deadline, MayWait::Yes) == Attempt::Done) return true;
+  if (in_time) {
+    const Attempt attempt = try_put(bytes, deadline, MayWait::Yes);
+    if (attempt != Attempt::MustWait) return attempt == Attempt::Done;
+  }
   Passing passing{control_.room, control_, has_room};
   do {
     in_time = wait(control_.room, has_room, deadline);
-    if (try_put(bytes, deadline, MayWait::Yes) == Attempt::Done) {
-      passing.used();
-      return true;
-    }
+    const Attempt attempt = try_put(bytes, deadline, MayWait::Yes);
+    if (attempt == Attempt::MustWait) continue;
+    if (attempt == Attempt::Done) passing.used();
+    return attempt == Attempt::Done;
   } while (in_time);
   return false;
 }
@@ -259,7 +266,7 @@ bool ByteQueue::get_slowly(ItemRoom& item, Deadline deadline) {
     in_time = wait(control_.items, has_items, deadline);
     const Attempt attempt = try_get(item, deadline, MayWait::Yes);
     if (attempt == Attempt::MustWait) continue;
-    passing.used();
+    if (attempt != Attempt::TooLate) passing.used();
     return attempt == Attempt::Done;
   } while (in_time);
   return false;

@@ -66,7 +66,7 @@ class ByteQueue {
   [[nodiscard]] QueueMemory& memory() noexcept { return *memory_; }
 
  private:
-  enum class Attempt : std::uint8_t { Done, MustWait, Ended };
+  enum class Attempt : std::uint8_t { Done, MustWait, Ended, TooLate };
   using Holds = bool (*)(const QueueControl&) noexcept;
   class Held;
   class Passing;
