@@ -141,6 +141,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   void kill_all() noexcept;
   void bury_dead() noexcept;
   void bury(std::unique_ptr<Worker> worker, int exit_code) noexcept;
+  [[nodiscard]] std::exception_ptr cause_of_end(const RemoteTask& task, const Worker& worker, int exit_code, bool terminated) const;
   void count_death(const Worker& worker, int exit_code) noexcept;
   void break_down(const std::string& why) noexcept;
   [[nodiscard]] bool has_ended() noexcept;
@@ -183,6 +184,8 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   // The dispatcher's.
   std::uint64_t workers_made_ = 0;
   unsigned deaths_in_a_row_ = 0;
+  std::int64_t row_since_ = 0;
+  std::int64_t last_counted_ = 0;
   unsigned failed_starts_ = 0;
   std::int64_t next_start_ = 0;
   std::int64_t closing_since_ = 0;
