@@ -308,6 +308,7 @@ std::size_t ProcessPool::finish(Ended& ended) noexcept {
 void ProcessPool::finish(RemoteTask& task) noexcept {
   if (!task.future().begin(nullptr)) {  // cancelled
     give_slot_back(task);
+    drop_request(task);
     return leave(task);
   }
   if (task.reply) {
@@ -318,7 +319,7 @@ void ProcessPool::finish(RemoteTask& task) noexcept {
     }
     give_slot_back(task);
   }
-  task.block.reset();
+  drop_request(task);
   if (task.failure) task.future().fail(std::move(task.failure));
   publish(task);
 }
@@ -328,6 +329,12 @@ void ProcessPool::give_slot_back(RemoteTask& task) noexcept {
   if (!task.reply) return;
   task.link->give_area_back(task.area);
   std::exchange(task.reply, nullptr)->state.store(SlotState::Free, std::memory_order_release);
+}
+
+// Whoever has a handle may keep it for long: of what was sent nothing is kept open for that. A pipe's reader waits for its end.
+void ProcessPool::drop_request(RemoteTask& task) noexcept {
+  task.block.reset();
+  (void)task.parcel.take_descriptors();
 }
 
 void ProcessPool::read_reply(RemoteTask& task) {
@@ -475,6 +482,7 @@ bool ProcessPool::take_back(RemoteTask& task) noexcept {
     if (!detach(task)) return false;
     task.taken_back = true;
   }
+  drop_request(task);
   leave(task);  // the caller has a handle
   return true;
 }
@@ -592,6 +600,7 @@ void ProcessPool::cancel_unbegun() noexcept {
     taken = take_unbegun();
   }
   while (RemoteTask* task = taken.pop_front()) {
+    drop_request(*task);
     (void)task->future().cancel();
     leave(*task);
   }

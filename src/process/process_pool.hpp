@@ -121,6 +121,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   void finish(RemoteTask& task) noexcept;
   void read_reply(RemoteTask& task);
   static void give_slot_back(RemoteTask& task) noexcept;
+  static void drop_request(RemoteTask& task) noexcept;
   void publish(RemoteTask& task) noexcept;
   void call_back() noexcept;
   void leave(RemoteTask& task) noexcept;
