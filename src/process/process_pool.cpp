@@ -375,7 +375,20 @@ void ProcessPool::publish(RemoteTask& task) noexcept {
   }
 }
 
+ProcessPool::CallingBack::CallingBack(ProcessPool& pool) noexcept : pool_{pool} {
+  const std::lock_guard guard{pool_.lock_};
+  next = std::exchange(pool_.callers_, this);
+}
+
+ProcessPool::CallingBack::~CallingBack() {
+  const std::lock_guard guard{pool_.lock_};
+  CallingBack** link = &pool_.callers_;
+  while (*link != this) link = &(*link)->next;
+  *link = next;
+}
+
 void ProcessPool::call_back() noexcept {
+  const CallingBack calling{*this};
   for (;;) {
     RemoteTask* task = nullptr;
     {
@@ -386,9 +399,7 @@ void ProcessPool::call_back() noexcept {
         return;
       }
     }
-    caller_back_.store(current_context_id(), std::memory_order_relaxed);
     task->future().publish();
-    caller_back_.store(0, std::memory_order_relaxed);
     leave(*task);
   }
 }
@@ -588,17 +599,19 @@ void ProcessPool::nudge() noexcept {
   [[maybe_unused]] const auto written = ::write(bell_.get(), &one, sizeof one);
 }
 
-void ProcessPool::close() noexcept {
-  const std::lock_guard guard{lock_};
-  closed_.store(true, std::memory_order_seq_cst);
-}
-
-void ProcessPool::cancel_unbegun() noexcept {
+// One step, so that the dispatcher does not see that it is to kill the workers, and put into line what they had not begun, before that is
+// called off.
+void ProcessPool::close(End end) noexcept {
   TaskLine taken;
   {
     const std::lock_guard guard{lock_};
-    taken = take_unbegun();
+    closed_.store(true, std::memory_order_seq_cst);
+    if (end == End::AtOnce) terminated_.store(true, std::memory_order_seq_cst);
+    if (end != End::Gentle) taken = take_unbegun();
   }
+  nudge();
+  if (taken.empty()) return;
+  const CallingBack calling{*this};
   while (RemoteTask* task = taken.pop_front()) {
     drop_request(*task);
     (void)task->future().cancel();
@@ -608,24 +621,24 @@ void ProcessPool::cancel_unbegun() noexcept {
 
 void ProcessPool::shutdown(bool wait, bool cancel) {
   if (is_left_behind()) return;
-  close();
-  if (cancel) cancel_unbegun();
-  nudge();
+  close(cancel ? End::WithoutTheUnbegun : End::Gentle);
   if (wait) wait_for_end();
 }
 
 void ProcessPool::terminate(bool wait) {
   if (is_left_behind()) return;
-  close();
-  terminated_.store(true, std::memory_order_seq_cst);
-  cancel_unbegun();
-  nudge();
+  close(End::AtOnce);
   if (wait) wait_for_end();
 }
 
 void ProcessPool::wait_for_end() {
-  // What is called back is part of what would be waited for.
-  if (caller_back_.load(std::memory_order_relaxed) == current_context_id()) return;
+  const std::uint64_t self = current_context_id();
+  {
+    const std::lock_guard guard{lock_};
+    for (const CallingBack* caller = callers_; caller; caller = caller->next) {
+      if (caller->context == self) return;
+    }
+  }
   ended_.wait();
 }
 

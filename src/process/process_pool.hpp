@@ -99,6 +99,20 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
     std::shared_ptr<PoolLink> first_;
     std::vector<std::shared_ptr<PoolLink>> others_;
   };
+  /// A context that calls what users have given. It waits for no end of the pool meanwhile: it is a part of what it would wait for.
+  class CallingBack {
+   public:
+    explicit CallingBack(ProcessPool& pool) noexcept;
+    CallingBack(const CallingBack&) = delete;
+    CallingBack& operator=(const CallingBack&) = delete;
+    ~CallingBack();
+
+    const std::uint64_t context = current_context_id();
+    CallingBack* next = nullptr;
+
+   private:
+    ProcessPool& pool_;
+  };
   class Leading;
   class LookBeside;
 
@@ -125,8 +139,8 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   void publish(RemoteTask& task) noexcept;
   void call_back() noexcept;
   void leave(RemoteTask& task) noexcept;
-  void cancel_unbegun() noexcept;
-  void close() noexcept;
+  enum class End : std::uint8_t { Gentle, WithoutTheUnbegun, AtOnce };
+  void close(End end) noexcept;
   void wait_for_end();
   [[noreturn]] void refuse() const;
   void nudge() noexcept;
@@ -169,13 +183,13 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   std::string why_broken_;
   TaskLine to_call_back_;
   bool calling_back_ = false;
+  CallingBack* callers_ = nullptr;
 
   std::atomic<bool> closed_{false};       // written under lock_
-  std::atomic<bool> terminated_{false};
+  std::atomic<bool> terminated_{false};   // the same
   std::atomic<std::size_t> unfinished_{0};  // tasks submitted, and not yet told of
   std::atomic<bool> leading_{false};
   std::atomic<std::int64_t> next_look_{0};  // until when the dispatcher sleeps
-  std::atomic<std::uint64_t> caller_back_{0};  // the context that calls back
   std::atomic<unsigned> submits_{0};
   std::atomic<bool> woke_a_worker_{false};
   SpinBudget spins_;  // the leader's, and if that is a fiber: it keeps its worker meanwhile

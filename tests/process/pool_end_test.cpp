@@ -26,6 +26,54 @@
 namespace weft::test {
 namespace {
 
+// ---- callbacks -------------------------------------------------------------------------------------------------------
+
+/// A pool with a task that runs, held up by the gate, and one that waits, whose callback waits for the end of the pool.
+struct Endings {
+  Gate gate;
+  ProcessPoolExecutor pool{1};
+  Future<int> running = pool.submit(pass_then_pid, gate.entrance());
+  Future<int> waiting;
+  std::atomic<bool> called_back{false};
+  std::atomic<bool> closed{false};
+
+  Endings() {
+    EXPECT_TRUE(eventually([&] { return running.running(); }));
+    waiting = pool.submit(twice, 1);
+    waiting.add_done_callback([this](const auto&) {
+      pool.shutdown();
+      called_back = true;
+    });
+  }
+};
+
+/// `close`: calls off what waits, without waiting for what runs.
+template <class Close>
+void expect_no_standstill(Close close) {
+  auto it = std::make_unique<Endings>();
+  std::thread closer{[&it = *it, close] {
+    close(it.pool);
+    it.closed = true;
+  }};
+  if (!eventually([&] { return it->called_back && it->closed; }, 10s)) {
+    ADD_FAILURE() << "the callback waits for the end of the pool, and the pool for the callback's";
+    closer.detach();
+    (void)it.release();
+    return;
+  }
+  closer.join();
+  EXPECT_TRUE(it->waiting.cancelled());
+  it->gate.open();
+}
+
+TEST(PoolEnds, ACallbackOfWhatIsCalledOffMayWaitForTheEnd) {
+  expect_no_standstill([](ProcessPoolExecutor& pool) { pool.shutdown({.wait = false, .cancel_pending = true}); });
+}
+
+TEST(PoolEnds, ACallbackOfWhatIsTerminatedMayWaitForTheEnd) {
+  expect_no_standstill([](ProcessPoolExecutor& pool) { pool.terminate(); });
+}
+
 // ---- what was sent ---------------------------------------------------------------------------------------------------
 
 struct Pipe {
