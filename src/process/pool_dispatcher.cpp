@@ -57,10 +57,11 @@ void ProcessPool::dispatch() noexcept {
     found_many_ = drain() >= kMany;
     if (std::exchange(somebody_died_, false)) bury_dead();
     if (terminated_.load(std::memory_order_acquire)) kill_all();
+    const int64_t next_late = end_late();
     const int64_t next_start = start_missing();
     const int64_t next_limit = enforce_limits();
     if (has_ended()) break;
-    sleep(std::min(next_start, next_limit));
+    sleep(std::min({next_late, next_start, next_limit}));
   }
   ended_.set();
 }
@@ -190,7 +191,11 @@ int64_t ProcessPool::enforce_limits() noexcept {
     } else if (begun + task->allowed.limit.count() > now()) {
       next = std::min(next, begun + task->allowed.limit.count());
     } else {
-      end_overdue(*worker, *task, wakes);
+      // None of its other tasks may begin, and be hit by what is meant for this one. This one may come to its end at this very moment: then
+      // it counts as done, and the worker goes for nothing.
+      worker->leaving = true;
+      take_back_all(*worker, wakes);
+      worker->overdue = task;
       overdue.push_back(worker.get());
     }
   }
@@ -199,18 +204,45 @@ int64_t ProcessPool::enforce_limits() noexcept {
   return next;
 }
 
-// With the lock. Its other tasks are taken back first: none of them may begin, and be hit by what is meant for this one.
-void ProcessPool::end_overdue(Worker& worker, const RemoteTask& task, Wakes& wakes) noexcept {
+// With the lock. What a worker that leaves has not begun goes to others.
+void ProcessPool::take_back_all(Worker& worker, Wakes& wakes) noexcept {
   for (std::uint64_t index = worker.filled; index != worker.reaped;) {
-    RemoteTask* other = worker.tasks[--index % kPoolSlots];
-    if (!other || other == &task || !withdraw(worker, index)) continue;
-    other->place = RemoteTask::Place::InLine;
-    line_.push_front(*other);
+    RemoteTask* task = worker.tasks[--index % kPoolSlots];
+    if (!task || !withdraw(worker, index)) continue;
+    task->place = RemoteTask::Place::InLine;
+    line_.push_front(*task);
   }
-  worker.leaving = true;
   fill(wakes);
-  // It may have come to its end at this very moment: then it counts as done, and the worker goes for nothing.
-  worker.overdue = &task;
+}
+
+// Workers that have said that they end. What a task or the initializer has left behind may keep one: a thread, a handler of exit(). When
+// to look again.
+int64_t ProcessPool::end_late() noexcept {
+  int64_t next = INT64_MAX;
+  std::vector<Worker*> late;
+  std::string why_broken;
+  {
+    Wakes wakes;
+    const std::lock_guard guard{lock_};
+    for (const auto& worker : workers_) {
+      const PoolBoard& board = worker->link->board();
+      const auto stage = board.stage.load(std::memory_order_acquire);
+      if (!worker->leaving || (stage != PoolBoard::Stage::Retired && stage != PoolBoard::Stage::InitializerFailed)) continue;
+      if (worker->ends_since == 0) {
+        worker->ends_since = now();
+        if (stage == PoolBoard::Stage::InitializerFailed) why_broken = initializer_failure(board);
+        take_back_all(*worker, wakes);
+      }
+      if (worker->ends_since + kPatienceAtEnd > now()) {
+        next = std::min(next, worker->ends_since + kPatienceAtEnd);
+      } else {
+        late.push_back(worker.get());
+      }
+    }
+  }
+  for (Worker* worker : late) worker->process->kill();
+  if (!why_broken.empty()) break_down(why_broken);
+  return next;
 }
 
 void ProcessPool::kill_all() noexcept {

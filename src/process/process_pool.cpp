@@ -220,7 +220,9 @@ void ProcessPool::reap(Worker& worker, Ended& ended) {
   }
   const auto stage = worker.link->board().stage.load(std::memory_order_acquire);
   worker.ready = worker.ready || stage == PoolBoard::Stage::Ready;
-  worker.leaving = worker.leaving || stage == PoolBoard::Stage::Retired;
+  if (worker.leaving || (stage != PoolBoard::Stage::Retired && stage != PoolBoard::Stage::InitializerFailed)) return;
+  worker.leaving = true;
+  nudge();  // whoever was told of it may not be the dispatcher, which is to see to its end
 }
 
 // A worker that has nothing to do gets half of what the busiest one has not begun, the last first.

@@ -77,6 +77,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
     bool ready = false;
     bool leaving = false;                   // gets no more tasks
     bool to_be_woken = false;
+    std::int64_t ends_since = 0;            // when the dispatcher saw that it is about to end; 0: it is not
     const RemoteTask* overdue = nullptr;    // because of which the pool has killed it
   };
 
@@ -152,7 +153,8 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] std::int64_t start_missing() noexcept;
   void start_worker();
   [[nodiscard]] std::int64_t enforce_limits() noexcept;
-  void end_overdue(Worker& worker, const RemoteTask& task, Wakes& wakes) noexcept;
+  void take_back_all(Worker& worker, Wakes& wakes) noexcept;
+  [[nodiscard]] std::int64_t end_late() noexcept;
   void kill_all() noexcept;
   void bury_dead() noexcept;
   void bury(std::unique_ptr<Worker> worker, int exit_code) noexcept;

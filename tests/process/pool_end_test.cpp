@@ -74,6 +74,41 @@ TEST(PoolEnds, ACallbackOfWhatIsTerminatedMayWaitForTheEnd) {
   expect_no_standstill([](ProcessPoolExecutor& pool) { pool.terminate(); });
 }
 
+// ---- workers that do not end -----------------------------------------------------------------------------------------
+
+[[noreturn]] void stay() {
+  for (;;) ::pause();
+}
+
+void leave_a_thread_and_throw() {
+  Thread{stay}.start();
+  throw Unlucky{"no data base"};
+}
+
+TEST(PoolEnds, AnInitializerThatThrowsBreaksThePoolThoughItsThreadStays) {
+  ProcessPoolExecutor pool{{.max_workers = 1, .initializer = leave_a_thread_and_throw}};
+  Future<int> future = pool.submit(twice, 1);
+  try {
+    (void)future.get_for(20s).value();
+    ADD_FAILURE() << "it was done";
+  } catch (const BrokenExecutor& error) {
+    EXPECT_NE(std::string{error.what()}.find("no data base"), std::string::npos) << error.what();
+  }
+  for (int pid : pool.pids()) ::kill(pid, SIGKILL);  // instead of waiting until the pool does it
+}
+
+int leave_a_thread() {
+  Thread{stay}.start();
+  return ::getpid();
+}
+
+TEST(PoolEnds, AWorkerThatHasDoneItsTasksIsReplacedThoughAThreadOfOneStays) {
+  ProcessPoolExecutor pool{{.max_workers = 1, .max_tasks_per_child = 1}};
+  const int first = pool.submit(leave_a_thread).get();
+  EXPECT_NE(pool.submit(own_pid).get_for(kPatience), first);
+  EXPECT_TRUE(eventually([&] { return is_gone(first); }));
+}
+
 // ---- what was sent ---------------------------------------------------------------------------------------------------
 
 struct Pipe {
