@@ -185,7 +185,8 @@ int64_t ProcessPool::enforce_limits() noexcept {
     if (!task || task->allowed.limit.count() == 0) continue;
     const PoolSlot& slot = worker->link->slot(index);
     if (slot.state.load(std::memory_order_acquire) != SlotState::Taken) continue;
-    const int64_t begun = slot.begun_at.load(std::memory_order_acquire);
+    // Not believed to be a time at all.
+    const int64_t begun = std::clamp<int64_t>(slot.begun_at.load(std::memory_order_acquire), 0, now());
     if (begun == 0) {
       next = std::min(next, now() + kMillisecond);  // it is about to be written
     } else if (begun + task->allowed.limit.count() > now()) {

@@ -155,5 +155,17 @@ TEST(PoolEnds, OfACancelledTaskCloseTheDescriptorsItWasGivenThoughItsFutureIsKep
   }
 }
 
+// ---- limits ----------------------------------------------------------------------------------------------------------
+
+TEST(PoolEnds, TheLongestLimitThereIsEndsNothing) {
+  Gate gate;
+  ProcessPoolExecutor pool{1};
+  Future<int> future = pool.submit({.timeout = std::chrono::nanoseconds::max()}, pass_then_pid, gate.entrance());
+  EXPECT_TRUE(eventually([&] { return future.running() || future.done(); }));
+  EXPECT_FALSE(future.wait_for(50ms));
+  gate.open();
+  EXPECT_TRUE(future.get_for(kPatience));
+}
+
 }  // namespace
 }  // namespace weft::test
