@@ -35,6 +35,11 @@ ProcessPoolConfig completed(ProcessPoolConfig config) {
   return config;
 }
 
+template <class T>
+T read_once(const T& shared) noexcept {
+  return *static_cast<const volatile T*>(&shared);
+}
+
 bool can_wait_for_two_words() noexcept {
   const std::uint32_t zero = 0;
   const port::FutexWord words[] = {{&zero, 1, false}, {&zero, 1, false}};
@@ -341,16 +346,18 @@ void ProcessPool::drop_request(RemoteTask& task) noexcept {
 
 void ProcessPool::read_reply(RemoteTask& task) {
   const PoolSlot& slot = *task.reply;
+  // Not believed: a task may have written anything anywhere in its process. Read once: it may do so still.
+  const SlotBytes bytes_at = read_once(slot.bytes_at);
+  const std::uint64_t size = read_once(slot.size);
   std::vector<OwnedFd> descriptors = std::move(task.received);
   std::optional<MappedBlock> block;
   std::span<const std::byte> bytes;
-  // Not believed: a task may have written anything anywhere in its process.
-  if (slot.bytes_at == SlotBytes::Inline && slot.size <= PoolSlot::kInline) {
-    bytes = {slot.bytes, slot.size};
-  } else if (slot.bytes_at == SlotBytes::Area && slot.size <= kAreaBytes) {
-    bytes = task.link->area(task.area).first(slot.size);
-  } else if (slot.bytes_at == SlotBytes::Block && !descriptors.empty()) {
-    block.emplace(descriptors.front(), slot.size);
+  if (bytes_at == SlotBytes::Inline && size <= PoolSlot::kInline) {
+    bytes = {slot.bytes, size};
+  } else if (bytes_at == SlotBytes::Area && size <= kAreaBytes) {
+    bytes = task.link->area(task.area).first(size);
+  } else if (bytes_at == SlotBytes::Block && !descriptors.empty()) {
+    block.emplace(descriptors.front(), size);
     descriptors.erase(descriptors.begin());
     bytes = block->bytes();
   } else {
