@@ -92,8 +92,10 @@ ProcessPool::Worker* ProcessPool::choose(const RemoteTask& task) noexcept {
   unsigned least = ~0U;
   for (const auto& worker : workers_) {
     if (!worker->has_room() || (needs_all_of_it && worker->in_flight != 0)) continue;
-    // Of those with as little to do, one that is awake; then the one whose caches are warm.
-    const unsigned cost = worker->in_flight * 4 + (worker->link->board().asleep.load(std::memory_order_relaxed) != 0 ? 2 : 0) +
+    // Of those with as little to do, one that is awake; then the one whose caches are warm. One that is being started may take its time,
+    // for its initializer: it counts as having a task already.
+    const unsigned cost = (worker->in_flight + (worker->ready ? 0 : 1)) * 4 +
+                          (worker->link->board().asleep.load(std::memory_order_relaxed) != 0 ? 2 : 0) +
                           (worker.get() != last_used_ ? 1 : 0);
     if (cost >= least) continue;
     least = cost;
@@ -237,10 +239,11 @@ void ProcessPool::share(Wakes& wakes) noexcept {
     if (idle->in_flight != 0 || !idle->ready || !idle->has_room()) continue;
     Worker* busiest = nullptr;
     for (const auto& worker : workers_) {
-      if (worker->in_flight > 1 && (!busiest || worker->in_flight > busiest->in_flight)) busiest = worker.get();
+      // One that is being started has begun nothing.
+      if (worker->in_flight > (worker->ready ? 1U : 0U) && (!busiest || worker->in_flight > busiest->in_flight)) busiest = worker.get();
     }
     if (!busiest) return;
-    const unsigned most = busiest->in_flight / 2;
+    const unsigned most = busiest->ready ? busiest->in_flight / 2 : (busiest->in_flight + 1) / 2;
     unsigned taken = 0;
     for (std::uint64_t index = busiest->filled; index != busiest->reaped && taken < most;) {
       --index;
