@@ -73,7 +73,11 @@ void ProcessPool::sleep(int64_t until) noexcept {
   std::vector<pollfd> polled;
   polled.reserve(workers_.size() + 2);
   polled.push_back({bell_.get(), POLLIN, 0});
-  for (const auto& worker : workers_) polled.push_back({worker->process->sentinel(), POLLIN, 0});
+  for (const auto& worker : workers_) {
+    polled.push_back({worker->process->sentinel(), POLLIN, 0});
+    somebody_died_ = somebody_died_ || polled.back().fd < 0;
+  }
+  if (somebody_died_) return;
   bool stuck = false;
   {
     const std::lock_guard guard{lock_};

@@ -109,6 +109,21 @@ TEST(PoolEnds, AWorkerThatHasDoneItsTasksIsReplacedThoughAThreadOfOneStays) {
   EXPECT_TRUE(eventually([&] { return is_gone(first); }));
 }
 
+// Of a worker as of any child: whoever asks for them gets a handle.
+TEST(PoolEnds, HandlesOfWorkersMayBeClosed) {
+  for (int i = 0; i < 20; ++i) {
+    process::Pool pool{1};
+    const int pid = pool.apply(own_pid);
+    for (Process& child : process::active_children()) {
+      if (child.pid() != pid) continue;
+      child.kill();
+      child.join();
+      child.close();
+    }
+    EXPECT_NE(pool.apply(own_pid), pid);
+  }
+}
+
 // ---- what was sent ---------------------------------------------------------------------------------------------------
 
 struct Pipe {
