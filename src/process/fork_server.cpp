@@ -43,6 +43,15 @@ struct ForkServer::Reply {
 
 namespace {
 
+void kill_and_bury(pid_t pid) noexcept {
+  ::kill(pid, SIGKILL);
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+/// Whether the other end of a socket is no more, and not only this message too much for the system.
+bool means_closed(int error) noexcept { return error == EPIPE || error == ECONNRESET || error == ENOTCONN || error == EBADF; }
+
 /// A message of a fixed size with at most one descriptor.
 class Message {
  public:
@@ -96,9 +105,7 @@ void ForkServer::ensure_running() {
   theirs.reset();
   const int end = port::pidfd_open(pid);
   if (end < 0) {
-    // Our end of the socket is about to close, and with that it ends.
-    ours.reset();
-    ::waitpid(pid, nullptr, 0);
+    kill_and_bury(pid);  // a child of another thread's fork() may have a copy of our end of the socket: closing it need not end the helper
     throw OSError{-end, "open a pidfd of", "the fork server"};
   }
   end_.reset(end);
@@ -146,7 +153,16 @@ std::optional<int> ForkServer::take_exit_code(pid_t pid, std::uint64_t server) n
   }
 }
 
-/// Nothing: the helper is gone, and has been buried.
+void ForkServer::discard(const Child& child) noexcept {
+  try {
+    const Shield shield;
+    const std::lock_guard guard{lock_};
+    if (control_ && child.server == number_) (void)ask({-child.pid}, -1, nullptr);
+  } catch (...) {  // the message cannot be sent now: it ends by itself, and its zombie with the helper
+  }
+}
+
+/// Nothing: the helper is gone, and has been buried. Throws OSError: it was not asked, as the system has no room for the message.
 std::optional<ForkServer::Reply> ForkServer::ask(const Request& request, int attached, OwnedFd* received) {
   Request sent = request;
   Message question{&sent, sizeof sent};
@@ -154,7 +170,9 @@ std::optional<ForkServer::Reply> ForkServer::ask(const Request& request, int att
   Reply reply;
   Message answer{&reply, sizeof reply};
   if (received) answer.expect_descriptor();
-  if (transfer(true, &question.message) != sizeof sent || transfer(false, &answer.message) != sizeof reply) {
+  const int asked = transfer(true, &question.message);
+  if (asked < 0 && !means_closed(-asked)) throw OSError{-asked, "send a request to", "the fork server"};
+  if (asked != sizeof sent || transfer(false, &answer.message) != sizeof reply) {
     bury();
     return std::nullopt;
   }
@@ -235,11 +253,6 @@ class SignalsOfServer {
   struct sigaction child_ {};
 };
 
-void kill_and_bury(pid_t pid) noexcept {
-  ::kill(pid, SIGKILL);
-  ::waitpid(pid, nullptr, 0);
-}
-
 /// In the child.
 [[noreturn]] void live(OwnedFd socket, int control, const SignalsOfServer& signals) noexcept {
   signals.give_back();
@@ -300,7 +313,15 @@ ForkServer::Reply serve_exit_code(pid_t pid) noexcept {
         request.pid == 0 ? serve_fork(question.take_descriptor(), end, control, signals) : serve_exit_code(request.pid);
     Message answer{&reply, sizeof reply};
     if (end) answer.attach(end.get());
-    if (port::sys_sendmsg(control, &answer.message, 0) < 0) ::_exit(0);
+    ssize_t sent = port::sys_sendmsg(control, &answer.message, 0);
+    if (sent < 0 && end && !means_closed(static_cast<int>(-sent))) {  // too many descriptors on their way in the system
+      kill_and_bury(reply.pid);
+      reply = {.error = static_cast<std::int32_t>(-sent)};
+      answer.message.msg_control = nullptr;
+      answer.message.msg_controllen = 0;
+      sent = port::sys_sendmsg(control, &answer.message, 0);
+    }
+    if (sent < 0) ::_exit(0);
   }
 }
 

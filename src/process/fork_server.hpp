@@ -31,6 +31,8 @@ class ForkServer {
   /// Forks a child that will read a parcel from `socket`, and end if that is closed instead. Nothing: the helper was gone, and is no more.
   /// Throws: OSError; InvalidStateError: the helper is not fit.
   [[nodiscard]] std::optional<Child> fork(int socket, const std::string& whom);
+  /// Kills a child that nobody will ask about, so that it does not stay a zombie.
+  void discard(const Child& child) noexcept;
   /// Of a child that has ended; nothing: its helper is no longer there.
   [[nodiscard]] std::optional<int> take_exit_code(pid_t pid, std::uint64_t server) noexcept;
 

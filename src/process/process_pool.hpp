@@ -77,6 +77,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
     bool ready = false;
     bool leaving = false;                   // gets no more tasks
     bool to_be_woken = false;
+    std::int64_t ends_since = 0;            // when the dispatcher saw that it is about to end; 0: it is not
     const RemoteTask* overdue = nullptr;    // because of which the pool has killed it
   };
 
@@ -98,6 +99,20 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
    private:
     std::shared_ptr<PoolLink> first_;
     std::vector<std::shared_ptr<PoolLink>> others_;
+  };
+  /// A context that calls what users have given. It waits for no end of the pool meanwhile: it is a part of what it would wait for.
+  class CallingBack {
+   public:
+    explicit CallingBack(ProcessPool& pool) noexcept;
+    CallingBack(const CallingBack&) = delete;
+    CallingBack& operator=(const CallingBack&) = delete;
+    ~CallingBack();
+
+    const std::uint64_t context = current_context_id();
+    CallingBack* next = nullptr;
+
+   private:
+    ProcessPool& pool_;
   };
   class Leading;
   class LookBeside;
@@ -121,11 +136,12 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   void finish(RemoteTask& task) noexcept;
   void read_reply(RemoteTask& task);
   static void give_slot_back(RemoteTask& task) noexcept;
+  static void drop_request(RemoteTask& task) noexcept;
   void publish(RemoteTask& task) noexcept;
   void call_back() noexcept;
   void leave(RemoteTask& task) noexcept;
-  void cancel_unbegun() noexcept;
-  void close() noexcept;
+  enum class End : std::uint8_t { Gentle, WithoutTheUnbegun, AtOnce };
+  void close(End end) noexcept;
   void wait_for_end();
   [[noreturn]] void refuse() const;
   void nudge() noexcept;
@@ -137,10 +153,12 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] std::int64_t start_missing() noexcept;
   void start_worker();
   [[nodiscard]] std::int64_t enforce_limits() noexcept;
-  void end_overdue(Worker& worker, const RemoteTask& task, Wakes& wakes) noexcept;
+  void take_back_all(Worker& worker, Wakes& wakes) noexcept;
+  [[nodiscard]] std::int64_t end_late() noexcept;
   void kill_all() noexcept;
   void bury_dead() noexcept;
   void bury(std::unique_ptr<Worker> worker, int exit_code) noexcept;
+  [[nodiscard]] std::exception_ptr cause_of_end(const RemoteTask& task, const Worker& worker, int exit_code, bool terminated) const;
   void count_death(const Worker& worker, int exit_code) noexcept;
   void break_down(const std::string& why) noexcept;
   [[nodiscard]] bool has_ended() noexcept;
@@ -167,13 +185,13 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   std::string why_broken_;
   TaskLine to_call_back_;
   bool calling_back_ = false;
+  CallingBack* callers_ = nullptr;
 
   std::atomic<bool> closed_{false};       // written under lock_
-  std::atomic<bool> terminated_{false};
+  std::atomic<bool> terminated_{false};   // the same
   std::atomic<std::size_t> unfinished_{0};  // tasks submitted, and not yet told of
   std::atomic<bool> leading_{false};
   std::atomic<std::int64_t> next_look_{0};  // until when the dispatcher sleeps
-  std::atomic<std::uint64_t> caller_back_{0};  // the context that calls back
   std::atomic<unsigned> submits_{0};
   std::atomic<bool> woke_a_worker_{false};
   SpinBudget spins_;  // the leader's, and if that is a fiber: it keeps its worker meanwhile
@@ -183,6 +201,8 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   // The dispatcher's.
   std::uint64_t workers_made_ = 0;
   unsigned deaths_in_a_row_ = 0;
+  std::int64_t row_since_ = 0;
+  std::int64_t last_counted_ = 0;
   unsigned failed_starts_ = 0;
   std::int64_t next_start_ = 0;
   std::int64_t closing_since_ = 0;

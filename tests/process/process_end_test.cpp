@@ -1,9 +1,16 @@
 // Bad days of processes, and how the programs end that start them.
 
+#include <linux/capability.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <cctype>
+#include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <string>
@@ -18,7 +25,9 @@
 #include <weft/sync/event.hpp>
 #include <weft/thread/thread.hpp>
 
+#include "port/passed_descriptors.hpp"
 #include "process/children.hpp"
+#include "support/in_child.hpp"
 #include "support/paths.hpp"
 #include "support/program.hpp"
 #include "support/stress.hpp"
@@ -231,6 +240,86 @@ TEST_F(ForkServers, AreReplacedWhenKilledAndWhatTheyStartedRunsOn) {
   EXPECT_TRUE(before.exitcode() == 0 || before.exitcode() == 255) << *before.exitcode();
   EXPECT_EQ(after.exitcode(), 0);
   EXPECT_EQ(::waitpid(server, nullptr, WNOHANG), -1);  // no zombie
+}
+
+/// Sends descriptors to itself that nobody receives, until it is destroyed.
+class OnTheirWay {
+ public:
+  explicit OnTheirWay(std::size_t count) {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) != 0) return;
+    from_.reset(ends[0]);
+    to_.reset(ends[1]);
+    const std::vector<int> descriptors(count, from_.get());
+    port::PassedRoom room;
+    iovec byte{const_cast<char*>("x"), 1};
+    msghdr message{};
+    message.msg_iov = &byte;
+    message.msg_iovlen = 1;
+    port::attach_descriptors(message, room, descriptors);
+    sent = ::sendmsg(from_.get(), &message, 0) == 1;
+  }
+  bool sent = false;
+
+ private:
+  OwnedFd from_, to_;
+};
+
+// The kernel counts the descriptors on their way, for who may not exceed limits.
+TEST_F(ForkServers, OutliveAMessageForWhichTheSystemHasNoRoom) {
+  EXPECT_EQ(in_child([this] {
+              __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+              const __user_cap_data_struct none[2]{};
+              if (::syscall(SYS_capset, &header, none) != 0) return 2;
+              Process before = start_one();
+              const pid_t server = parent_of(before.pid());
+              rlimit limit{};
+              ::getrlimit(RLIMIT_NOFILE, &limit);
+              limit.rlim_cur = 200;
+              ::setrlimit(RLIMIT_NOFILE, &limit);
+              {
+                const OnTheirWay many{250};
+                if (!many.sent) return 3;
+                try {
+                  (void)start_one();
+                  return 4;
+                } catch (const OSError& error) {
+                  if (error.errno_value() != ETOOMANYREFS) return 5;
+                }
+              }
+              Process after = start_one();
+              return parent_of(after.pid()) == server ? 0 : 6;
+            }),
+            0);
+}
+
+/// Can be written down, but not sent.
+struct HoldsWhatIsClosed {
+  void save(process::Outgoing& out) const { out.attach(OwnedFd{1 << 20}); }
+  void load(process::Incoming& in) { (void)in.take_descriptor(); }
+};
+
+/// Zombies, too.
+int count_children_of(pid_t pid) {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator{"/proc"}) {
+    const std::string name = entry.path().filename();
+    if (std::isdigit(static_cast<unsigned char>(name[0])) && parent_of(std::stoi(name)) == pid) ++count;
+  }
+  return count;
+}
+
+TEST_F(ForkServers, KeepNoZombieOfAChildThatCouldBeSentNothing) {
+  Process before = start_one();
+  const pid_t server = parent_of(before.pid());
+  const int count = count_children_of(server);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_THROW((Process{weft::forkserver, [](const HoldsWhatIsClosed&) {}, HoldsWhatIsClosed{}}.start()), OSError);
+  }
+  EXPECT_TRUE(eventually([&] { return count_children_of(server) <= count; }, 10s));
+  EXPECT_EQ(parent_of(before.pid()), server);
+  before.kill();
+  before.join();
 }
 
 TEST_F(ForkServers, ServeManyAtOnce) {

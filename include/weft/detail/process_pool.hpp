@@ -74,8 +74,12 @@ struct ProcessPoolConfig {
 [[nodiscard]] std::shared_ptr<ProcessPoolCore> make_process_pool(ProcessPoolConfig config);
 [[nodiscard]] unsigned usual_processes() noexcept;
 
+/// As good as none, and far from where sums of times overflow.
+inline constexpr std::chrono::nanoseconds kLongestLimit = std::chrono::hours{24 * 365 * 100};
+
 [[nodiscard]] inline RemoteLimits limits_of(const ProcessPoolCore& pool, const TaskOptions& options) noexcept {
-  return {options.timeout.value_or(pool.usual_limit()), options.retries.value_or(pool.usual_retries())};
+  const std::chrono::nanoseconds limit = options.timeout.value_or(pool.usual_limit());
+  return {limit < kLongestLimit ? limit : kLongestLimit, options.retries.value_or(pool.usual_retries())};
 }
 
 }  // namespace weft::detail
