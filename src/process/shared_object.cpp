@@ -10,6 +10,8 @@
 
 #include <weft/base/error.hpp>
 
+#include "process/wait_board.hpp"
+
 namespace weft::process::detail {
 
 struct SharedObject::Header {
@@ -40,6 +42,7 @@ std::shared_ptr<SharedObject> SharedObject::map(OwnedFd fd, std::size_t size, co
 std::shared_ptr<SharedObject> SharedObject::make(Kind kind, std::size_t bytes, const char* name) {
   static_assert(sizeof(Header) == kHeader);
   const std::string what = std::string{"a process "} + name_of(kind);
+  WaitBoard::ensure();  // children of any fork() that come from now on may hold it
   OwnedFd fd{::memfd_create((std::string{"weft-"} + name_of(kind)).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING)};
   if (!fd) throw OSError{errno, "make the memory of", what};
   // Its pages now, as a write that finds no memory later is a SIGBUS; its size for ever, as a receiver relies on it.
