@@ -28,6 +28,7 @@
 #include "process/process_state.hpp"
 #include "process/processes.hpp"
 #include "process/segment.hpp"
+#include "process/wait_board.hpp"
 #include "thread/threads.hpp"
 
 namespace weft::detail {
@@ -162,6 +163,7 @@ void live_sent(int socket, WayOut way_out) noexcept {
     live_no_longer_than(socket);
     process::Incoming in{parcel->bytes, std::move(parcel->descriptors)};
     Birth birth = in.receive<Birth>();
+    if (birth.has_waits) process::detail::WaitBoard::adopt(in.take_descriptor());
     if (!birth.folder.empty() && ::chdir(birth.folder.c_str()) < 0) {
       // Removed, or out of reach: where the program was started is as good as any.
     }

@@ -19,6 +19,7 @@ struct Birth {
   std::string authkey;
   StartMethod default_method = StartMethod::Forkserver;
   std::string folder;  // the working directory
+  bool has_waits = false;  // behind all this comes the descriptor of the family's WaitBoard
 };
 
 /// How a child ends: with its static objects destroyed, or not.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <mutex>
 #include <thread>
@@ -39,6 +40,9 @@ template <class T>
 T read_once(const T& shared) noexcept {
   return *static_cast<const volatile T*>(&shared);
 }
+
+/// No context of this process can end the wait for a worker: whoever searches beyond knows who may (far_holders.hpp).
+std::size_t nobody_here(const void*, std::uint64_t*, std::size_t) noexcept { return 0; }
 
 bool can_wait_for_two_words() noexcept {
   const std::uint32_t zero = 0;
@@ -448,7 +452,7 @@ void ProcessPool::submit(RemoteTask& task) {
   bool failed = false;
   try {
     if (is_left_behind() || is_closed()) refuse();
-    if (room_) room_->acquire();
+    if (room_) wait_for_room();
     try {
       if (!task.failure && task.parcel.bytes().size() > kAreaBytes) task.block = make_large_block(task.parcel.bytes());
       if (task.parcel.descriptors().size() >= kMostDescriptors)
@@ -497,6 +501,23 @@ void ProcessPool::submit(RemoteTask& task) {
   }
 }
 
+void ProcessPool::wait_for_room() {
+  if (room_->try_acquire()) return;
+  auto way = room_->on_acquire([] {});
+  Context& self = current_context();
+  while (!way.try_now()) {
+    if (!arm(self, way.entry, Interruptible::Yes)) throw_interruption();
+    // Not enlisted, it can only have been decided by a kill.
+    if (!way.enlist() && disarm(self)) continue;
+    const Explained* explained = &room_for_reports_;
+    const Outcome outcome =
+        park(self, {.kind = WaitKind::Room, .object = explained, .holders = &nobody_here, .outside = true}, Deadline::never());
+    if (outcome == kFired) return;  // the permit was handed over
+    way.withdraw();
+    throw_interruption();
+  }
+}
+
 bool ProcessPool::take_back(RemoteTask& task) noexcept {
   if (is_left_behind()) return true;
   {
@@ -517,6 +538,57 @@ bool ProcessPool::has_begun(const RemoteTask& task) noexcept {
   if (task.place == RemoteTask::Place::InLine) return false;
   const SlotState state = static_cast<const Worker*>(task.worker)->link->slot(task.slot).state.load(std::memory_order_acquire);
   return state == SlotState::Taken || state == SlotState::Done;
+}
+
+// ---- for the search for deadlocks -----------------------------------------------------------------------------------
+
+void ProcessPool::explain_as(const char* where, char* text, std::size_t room) const noexcept {
+  std::snprintf(text, room, "%s at %s \"%s\" (%u worker%s)", where, config_.kind, config_.name.c_str(), config_.most_workers,
+                config_.most_workers == 1 ? "" : "s");
+}
+
+void ProcessPool::explain(const RemoteTask& task, char* text, std::size_t room) noexcept {
+  explain_as(has_begun(task) ? " begun" : " in line", text, room);
+}
+
+// With the lock. None if another one may come, or one is about to go.
+std::vector<int> ProcessPool::all_workers() const {
+  std::vector<int> pids;
+  if (workers_.size() < config_.most_workers) return pids;
+  for (const auto& worker : workers_) {
+    if (worker->leaving) return {};
+    pids.push_back(worker->pid);
+  }
+  return pids;
+}
+
+// As long as any task has a limit the pool itself may act: it ends the worker.
+std::vector<int> ProcessPool::workers_needed(const RemoteTask& task) {
+  if (is_left_behind()) return {};
+  const std::lock_guard guard{lock_};
+  if (limited_ != 0 || terminated_.load(std::memory_order_relaxed) || task.place == RemoteTask::Place::Nowhere) return {};
+  if (task.place == RemoteTask::Place::InLine) return all_workers();
+  const auto& worker = *static_cast<const Worker*>(task.worker);
+  switch (worker.link->slot(task.slot).state.load(std::memory_order_acquire)) {
+    case SlotState::Queued: return all_workers();  // it can be taken back, and given to any of them
+    case SlotState::Taken: return worker.leaving ? std::vector<int>{} : std::vector{worker.pid};
+    default: return {};  // it is done, and somebody is about to see it
+  }
+}
+
+// There is room when any task has ended. None of them may be on its way to that.
+std::vector<int> ProcessPool::workers_needed_for_room() {
+  const std::lock_guard guard{lock_};
+  if (limited_ != 0 || is_closed()) return {};
+  std::size_t unbegun_or_begun = 0;
+  for (const RemoteTask* task = line_.front(); task; task = task->next) ++unbegun_or_begun;
+  for (const auto& worker : workers_) {
+    unbegun_or_begun += worker->in_flight;
+    for (std::uint64_t index = worker->reaped; index != worker->filled; ++index) {
+      if (worker->link->slot(index).state.load(std::memory_order_acquire) == SlotState::Done) return {};
+    }
+  }
+  return unbegun_or_begun == unfinished_.load(std::memory_order_acquire) ? all_workers() : std::vector<int>{};
 }
 
 /// The thread that looks after the workers while it waits. Whoever comes second waits as usual.
@@ -595,7 +667,7 @@ bool ProcessPool::advance(FutureState& future, Deadline deadline) {
   }
   LookBeside beside{*this, future, deadline, self};
   const Explained* explained = &future;
-  Wait record{.kind = WaitKind::Future, .object = explained};
+  Wait record{.kind = WaitKind::Future, .object = explained, .holders = &nobody_here};
   record.outside = true;
   const Outcome outcome = own_thread_context().park_beside(beside, record, deadline);
   if (outcome == kFired) return true;

@@ -54,6 +54,20 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] bool advance(FutureState& future, Deadline deadline) override;
   [[nodiscard]] bool take_back(RemoteTask& task) noexcept override;
   [[nodiscard]] bool has_begun(const RemoteTask& task) noexcept override;
+  void explain(const RemoteTask& task, char* text, std::size_t room) noexcept override;
+  [[nodiscard]] std::vector<int> workers_needed(const RemoteTask& task) override;
+
+  /// What a submission waits for when there is a bound.
+  class Room final : public Explained {
+   public:
+    explicit Room(ProcessPool& pool) noexcept : pool_{pool} {}
+    void explain(char* text, std::size_t room) const noexcept override { pool_.explain_as("", text, room); }
+    /// As workers_needed().
+    [[nodiscard]] std::vector<int> workers_needed() const { return pool_.workers_needed_for_room(); }
+
+   private:
+    ProcessPool& pool_;
+  };
 
  private:
   struct Worker {
@@ -128,8 +142,12 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] static bool withdraw(Worker& worker, std::uint64_t index) noexcept;
   [[nodiscard]] bool detach(RemoteTask& task) noexcept;
   [[nodiscard]] TaskLine take_unbegun() noexcept;
+  [[nodiscard]] std::vector<int> all_workers() const;
 
   // ---- process_pool.cpp: without ----
+  void wait_for_room();
+  [[nodiscard]] std::vector<int> workers_needed_for_room();
+  void explain_as(const char* where, char* text, std::size_t room) const noexcept;
   std::size_t drain() noexcept;
   [[nodiscard]] bool look_briefly(FutureState& future) noexcept;
   std::size_t finish(Ended& ended) noexcept;
@@ -172,6 +190,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   std::atomic<std::uint32_t>& attention_;
   OwnedFd bell_;
   std::optional<Semaphore> room_;
+  Room room_for_reports_{*this};
 
   mutable SpinLock lock_;
   std::vector<std::unique_ptr<Worker>> workers_;  // this and below: guarded by lock_; changed by the dispatcher only

@@ -64,6 +64,14 @@ std::shared_ptr<ProcessState> Processes::current() {
   return current_;
 }
 
+void Processes::copy_name_if_free(std::span<char> to) noexcept {
+  const std::unique_lock guard{lock, std::try_to_lock};
+  if (!guard) return;
+  const std::string_view name = current_ ? std::string_view{current_->plain_name()} : std::string_view{"MainProcess"};
+  const std::size_t length = std::min(name.size(), to.size() - 1);
+  std::fill(std::copy_n(name.begin(), length, to.begin()), to.end(), '\0');
+}
+
 std::shared_ptr<ProcessState> Processes::parent() {
   const std::lock_guard guard{lock};
   return parent_;

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ class Processes {
   [[nodiscard]] static Processes& all() noexcept;
 
   [[nodiscard]] std::shared_ptr<ProcessState> current();
+  /// Its name, cut to what there is room for. Without waiting, for the monitor, whose own lock is taken after this one around fork(): when the lock
+  /// is taken nothing is copied.
+  void copy_name_if_free(std::span<char> to) noexcept;
   /// Null: weft did not start this process.
   [[nodiscard]] std::shared_ptr<ProcessState> parent();
   /// The calling process is this one from now on. Its children are counted from 1.

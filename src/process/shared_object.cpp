@@ -10,6 +10,7 @@
 #include <weft/base/error.hpp>
 
 #include "process/process_stamp.hpp"
+#include "process/wait_board.hpp"
 
 namespace weft::process::detail {
 
@@ -37,6 +38,7 @@ SharedObject::SharedObject(OwnedFd fd, std::size_t size)
 
 std::shared_ptr<SharedObject> SharedObject::make(Kind kind, std::size_t bytes, const char* name) {
   static_assert(sizeof(Header) == kHeader);
+  WaitBoard::ensure();  // children of any fork() that come from now on may hold it
   const std::size_t size = kHeader + bytes;
   OwnedFd fd = make_memory((std::string{"weft-"} + name_of(kind)).c_str(), size);
   std::shared_ptr<SharedObject> object{new SharedObject{std::move(fd), size}};

@@ -34,10 +34,10 @@ class SharedObject;
 ///                another one it is a ProtocolError.
 /// Blocking:      parks the fiber, or the thread when called outside one. lock() is no cancellation point; the timed
 ///                forms are.
-/// Deadlocks:     a holder of this process is known to the search for them (weft/sync/deadlock.hpp), and lock()
+/// Deadlocks:     a holder of this process, or of another one of its family (what weft has started, and children of
+///                fork() made after the lock), is known to the search for them (weft/sync/deadlock.hpp), and lock()
 ///                throws DeadlockError when part of one, even though another process could still unlock it: for a
-///                lock that is taken here and released elsewhere, as a signal, use a Semaphore or an Event. Holders
-///                in other processes are not looked into.
+///                lock that is taken here and released elsewhere, as a signal, use a Semaphore or an Event.
 /// Ordering:      what precedes unlock() is visible after the lock() that follows it.
 /// Fairness:      whoever comes first takes a free lock; while a waiter has been passed over for a millisecond, those
 ///                who come later stand back.

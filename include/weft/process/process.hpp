@@ -102,7 +102,8 @@ class Process {
   Process& start();
 
   /// Waits for the end, however it ends.
-  /// Throws: InvalidStateError before start(), for the calling process, and in any but its parent; Cancelled when the caller is killed.
+  /// Throws: InvalidStateError before start(), for the calling process, and in any but its parent; Cancelled when the caller is killed;
+  /// DeadlockError when all that could end it wait for the caller.
   void join() { (void)join_until(Deadline::never()); }
   /// Waits at most so long. False: it runs on.
   template <class Rep, class Period>
