@@ -50,6 +50,7 @@ void ProcessPool::dispatch() noexcept {
     if (has_ended()) break;
     sleep(std::min(next_start, next_limit));
   }
+  initializer_ = {};  // with its descriptors, as futures may keep the pool for longer
   ended_.set();
 }
 
@@ -141,7 +142,8 @@ void ProcessPool::start_worker() {
   seat.bell = OwnedFd::duplicate(bell_.get());
   seat.name = config_.name + '_' + std::to_string(workers_made_);
   seat.most_tasks = config_.tasks_per_worker;
-  seat.initializer = config_.initializer;
+  seat.initializer = initializer_.bytes();
+  for (const OwnedFd& fd : initializer_.descriptors()) seat.initializer_descriptors.push_back(OwnedFd::duplicate(fd.get()));
   const std::string name = seat.name;
   pages.close_fd();
   auto link = std::make_shared<PoolLink>(std::move(pages), std::move(here));

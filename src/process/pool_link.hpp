@@ -160,6 +160,7 @@ struct PoolSeat {
   std::string name;
   std::uint64_t most_tasks = 0;   // then it ends; 0: never
   std::vector<std::byte> initializer;  // a sent call; empty: none
+  std::vector<OwnedFd> initializer_descriptors;
 };
 
 }  // namespace weft::detail

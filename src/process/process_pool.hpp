@@ -146,6 +146,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] bool has_ended() noexcept;
   void sleep(std::int64_t until) noexcept;
 
+  SentCall initializer_;  // the dispatcher's
   const ProcessPoolConfig config_;
   const StartMethod method_;
   const std::uint32_t process_ = this_process();
