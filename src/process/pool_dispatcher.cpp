@@ -29,7 +29,6 @@ constexpr std::size_t kMany = 8;
 constexpr int64_t kSettled = 1'000 * kMillisecond;  // a worker that lived so long did not die of how it was started
 constexpr unsigned kMostDeathsInARow = 8;
 constexpr unsigned kMostFailedStarts = 5;
-constexpr int64_t kPatienceAtEnd = 5'000 * kMillisecond;
 
 int64_t now() noexcept { return Deadline::now_nanoseconds(); }
 
@@ -47,8 +46,9 @@ void ProcessPool::dispatch() noexcept {
     if (terminated_.load(std::memory_order_acquire)) kill_all();
     const int64_t next_start = start_missing();
     const int64_t next_limit = enforce_limits();
+    const int64_t next_end = std::min(retire_idle(), end_lingering());
     if (has_ended()) break;
-    sleep(std::min(next_start, next_limit));
+    sleep(std::min({next_start, next_limit, next_end}));
   }
   initializer_ = {};  // with its descriptors, as futures may keep the pool for longer
   ended_.set();
@@ -101,16 +101,9 @@ void ProcessPool::sleep(int64_t until) noexcept {
 // When to try again; INT64_MAX: there are enough.
 int64_t ProcessPool::start_missing() noexcept {
   for (;;) {
-    {
-      const std::lock_guard guard{lock_};
-      more_workers_asked_for_ = false;
-      const std::size_t unfinished = unfinished_.load(std::memory_order_relaxed);
-      if (closed_.load(std::memory_order_relaxed) && (line_.empty() || terminated_.load(std::memory_order_relaxed))) return INT64_MAX;
-      const std::size_t wanted = config_.all_at_once && !is_closed() ? config_.most_workers
-                                                                     : std::min<std::size_t>(config_.most_workers, unfinished);
-      if (workers_.size() >= wanted) return INT64_MAX;
-    }
-    if (now() < next_start_) return next_start_;
+    const int64_t when = when_to_start();
+    if (when == INT64_MAX) return INT64_MAX;
+    if (now() < std::max(when, next_start_)) return std::max(when, next_start_);
     try {
       start_worker();
       failed_starts_ = 0;
@@ -298,7 +291,9 @@ void ProcessPool::count_death(const Worker& worker, int exit_code) noexcept {
   if (deaths_in_a_row_ >= kMostDeathsInARow) {
     return break_down(std::to_string(deaths_in_a_row_) + " workers in a row died without a task; the last, " + worker.name + " (pid " +
                       std::to_string(worker.pid) + "), " + describe_exit(exit_code) +
-                      (stage == PoolBoard::Stage::Starting ? " as it was started" : ""));
+                      (stage == PoolBoard::Stage::Starting       ? " as it was started"
+                       : stage == PoolBoard::Stage::Initializing ? " in its initializer"
+                                                                 : ""));
   }
   // The first is replaced at once, the others later and later.
   if (deaths_in_a_row_ > 1) next_start_ = now() + (5 * kMillisecond << (deaths_in_a_row_ - 2));
@@ -330,10 +325,7 @@ bool ProcessPool::has_ended() noexcept {
   Wakes wakes;
   const std::lock_guard guard{lock_};
   for (const auto& worker : workers_) {
-    worker->leaving = true;
-    worker->link->board().closing.store(1, std::memory_order_seq_cst);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    wake(*worker, wakes);
+    send_home(*worker, wakes);
   }
   return workers_.empty();
 }

@@ -52,7 +52,7 @@ inline constexpr unsigned kMostDescriptors = 250;  // of a task, or a result: wh
 
 /// The beginning of a link's memory; behind it as many areas as slots, which cost nothing until they are used.
 struct PoolBoard {
-  enum class Stage : std::uint32_t { Starting, Ready, InitializerFailed, Retired };
+  enum class Stage : std::uint32_t { Starting, Initializing, Ready, InitializerFailed, Retired };
 
   std::atomic<Stage> stage{Stage::Starting};
   std::atomic<std::uint32_t> closing{0};  // no more tasks will come

@@ -69,6 +69,7 @@ class PoolWorker {
 
   bool initialize() {
     if (initializer_.empty()) return true;
+    board().stage.store(PoolBoard::Stage::Initializing, std::memory_order_release);
     try {
       process::Incoming in{initializer_, std::move(initializer_descriptors_)};
       process::Outgoing nothing;

@@ -217,7 +217,7 @@ void ProcessPool::reap(Worker& worker, Ended& ended) {
   }
   const auto stage = worker.link->board().stage.load(std::memory_order_acquire);
   worker.ready = worker.ready || stage == PoolBoard::Stage::Ready;
-  worker.leaving = worker.leaving || stage == PoolBoard::Stage::Retired;
+  if (stage == PoolBoard::Stage::Retired && !std::exchange(worker.leaving, true)) nudge();  // it shall be seen that it ends
 }
 
 // A worker that has nothing to do gets half of what the busiest one has not begun, the last first.

@@ -56,6 +56,8 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] bool has_begun(const RemoteTask& task) noexcept override;
 
  private:
+  static constexpr std::int64_t kPatienceAtEnd = 5'000'000'000;  // with a worker that is to end, and does not
+
   struct Worker {
     Worker(std::string worker_name, std::shared_ptr<PoolLink> its_link, std::unique_ptr<WorkerProcess> its_process)
         : name{std::move(worker_name)}, link{std::move(its_link)}, process{std::move(its_process)} {}
@@ -78,6 +80,10 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
     bool leaving = false;                   // gets no more tasks
     bool to_be_woken = false;
     const RemoteTask* overdue = nullptr;    // because of which the pool has killed it
+    // Of pool_size.cpp.
+    std::uint64_t filled_when_seen = 0;
+    std::int64_t idle_since = started_at;
+    std::int64_t leaving_since = 0;
   };
 
   /// Tasks that have ended, to be told of outside of the lock.
@@ -98,6 +104,13 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
    private:
     std::shared_ptr<PoolLink> first_;
     std::vector<std::shared_ptr<PoolLink>> others_;
+  };
+  /// How it stands with the workers.
+  struct Staff {
+    std::size_t staying = 0;  // not leaving; of those
+    std::size_t ready = 0;
+    std::size_t coming = 0;   // have just been started
+    std::size_t missing = 0;  // tasks that wait, and for which no worker is idle or will be
   };
   class Leading;
   class LookBeside;
@@ -131,6 +144,15 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   void nudge() noexcept;
   [[nodiscard]] bool is_left_behind() const noexcept { return process_ != this_process(); }
   [[nodiscard]] std::string what(const char* operation) const;
+
+  // ---- pool_size.cpp: the dispatcher's own ----
+  [[nodiscard]] std::int64_t when_to_start() noexcept;
+  [[nodiscard]] std::int64_t when_to_start(const Staff& staff, bool asked) noexcept;
+  [[nodiscard]] Staff count_staff() const noexcept;
+  [[nodiscard]] std::size_t least_workers() const noexcept;
+  [[nodiscard]] std::int64_t retire_idle() noexcept;
+  [[nodiscard]] std::int64_t end_lingering() noexcept;
+  void send_home(Worker& worker, Wakes& wakes) noexcept;
 
   // ---- pool_dispatcher.cpp: the dispatcher's own ----
   void dispatch() noexcept;
@@ -183,6 +205,8 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
 
   // The dispatcher's.
   std::uint64_t workers_made_ = 0;
+  std::size_t size_ = 0;         // of workers that there shall be while there is work for them
+  std::int64_t growth_due_ = 0;  // when one more may be added; 0: nobody has asked
   unsigned deaths_in_a_row_ = 0;
   unsigned failed_starts_ = 0;
   std::int64_t next_start_ = 0;

@@ -71,7 +71,8 @@ namespace weft::detail {
 struct ProcessPoolConfig {
   const char* kind;
   unsigned most_workers;
-  bool all_at_once;  // not as they are needed
+  unsigned least_workers;                 // there from the start, and kept; the others come as they are needed
+  std::chrono::nanoseconds idle_timeout;  // then they go again; 0: never
   std::string name;
   std::optional<StartMethod> method;
   SentCall initializer;
