@@ -32,7 +32,6 @@ constexpr unsigned kMostDeathsInARow = 8;
 constexpr int64_t kPatienceWithKills = 5'000 * kMillisecond;
 constexpr unsigned kMostDoublings = 5;
 constexpr unsigned kMostFailedStarts = 5;
-constexpr int64_t kPatienceAtEnd = 5'000 * kMillisecond;
 
 int64_t now() noexcept { return Deadline::now_nanoseconds(); }
 
@@ -60,9 +59,11 @@ void ProcessPool::dispatch() noexcept {
     const int64_t next_late = end_late();
     const int64_t next_start = start_missing();
     const int64_t next_limit = enforce_limits();
+    const int64_t next_idle = retire_idle();
     if (has_ended()) break;
-    sleep(std::min({next_late, next_start, next_limit}));
+    sleep(std::min({next_late, next_start, next_limit, next_idle}));
   }
+  initializer_ = {};  // with its descriptors, as futures may keep the pool for longer
   ended_.set();
 }
 
@@ -117,16 +118,9 @@ void ProcessPool::sleep(int64_t until) noexcept {
 // When to try again; INT64_MAX: there are enough.
 int64_t ProcessPool::start_missing() noexcept {
   for (;;) {
-    {
-      const std::lock_guard guard{lock_};
-      more_workers_asked_for_ = false;
-      const std::size_t unfinished = unfinished_.load(std::memory_order_relaxed);
-      if (closed_.load(std::memory_order_relaxed) && (line_.empty() || terminated_.load(std::memory_order_relaxed))) return INT64_MAX;
-      const std::size_t wanted = config_.all_at_once && !is_closed() ? config_.most_workers
-                                                                     : std::min<std::size_t>(config_.most_workers, unfinished);
-      if (workers_.size() >= wanted) return INT64_MAX;
-    }
-    if (now() < next_start_) return next_start_;
+    const int64_t when = when_to_start();
+    if (when == INT64_MAX) return INT64_MAX;
+    if (now() < std::max(when, next_start_)) return std::max(when, next_start_);
     try {
       start_worker();
       failed_starts_ = 0;
@@ -158,7 +152,8 @@ void ProcessPool::start_worker() {
   seat.bell = OwnedFd::duplicate(bell_.get());
   seat.name = config_.name + '_' + std::to_string(workers_made_);
   seat.most_tasks = config_.tasks_per_worker;
-  seat.initializer = config_.initializer;
+  seat.initializer = initializer_.bytes();
+  for (const OwnedFd& fd : initializer_.descriptors()) seat.initializer_descriptors.push_back(OwnedFd::duplicate(fd.get()));
   const std::string name = seat.name;
   pages.close_fd();
   auto link = std::make_shared<PoolLink>(std::move(pages), std::move(here));
@@ -220,8 +215,8 @@ void ProcessPool::take_back_all(Worker& worker, Wakes& wakes) noexcept {
   fill(wakes);
 }
 
-// Workers that have said that they end. What a task or the initializer has left behind may keep one: a thread, a handler of exit(). When
-// to look again.
+// Workers that are to end, or have said that they do: what they have not begun goes to others. What a task or the initializer has left
+// behind may keep one, a thread or a handler of exit(), and so its successor from being started. When to look again.
 int64_t ProcessPool::end_late() noexcept {
   int64_t next = INT64_MAX;
   std::vector<Worker*> late;
@@ -232,14 +227,14 @@ int64_t ProcessPool::end_late() noexcept {
     for (const auto& worker : workers_) {
       const PoolBoard& board = worker->link->board();
       const auto stage = board.stage.load(std::memory_order_acquire);
-      if (!worker->leaving || (stage != PoolBoard::Stage::Retired && stage != PoolBoard::Stage::InitializerFailed)) continue;
-      if (worker->ends_since == 0) {
-        worker->ends_since = now();
+      if (!worker->leaving) continue;
+      if (worker->leaving_since == 0) {
+        worker->leaving_since = now();
         if (stage == PoolBoard::Stage::InitializerFailed) why_broken = initializer_failure(board);
-        take_back_all(*worker, wakes);
+        if (stage == PoolBoard::Stage::Retired || stage == PoolBoard::Stage::InitializerFailed) take_back_all(*worker, wakes);
       }
-      if (worker->ends_since + kPatienceAtEnd > now()) {
-        next = std::min(next, worker->ends_since + kPatienceAtEnd);
+      if (worker->leaving_since + kPatienceAtEnd > now()) {
+        next = std::min(next, worker->leaving_since + kPatienceAtEnd);
       } else {
         late.push_back(worker.get());
       }
@@ -348,7 +343,9 @@ void ProcessPool::count_death(const Worker& worker, int exit_code) noexcept {
   if (deaths_in_a_row_ >= kMostDeathsInARow && (!was_ended_by_others(exit_code) || last_counted_ - row_since_ > kPatienceWithKills)) {
     return break_down(std::to_string(deaths_in_a_row_) + " workers in a row died without a task; the last, " + worker.name + " (pid " +
                       std::to_string(worker.pid) + "), " + describe_exit(exit_code) +
-                      (stage == PoolBoard::Stage::Starting ? " as it was started" : ""));
+                      (stage == PoolBoard::Stage::Starting       ? " as it was started"
+                       : stage == PoolBoard::Stage::Initializing ? " in its initializer"
+                                                                 : ""));
   }
   // The first is replaced at once, the others later and later.
   if (deaths_in_a_row_ > 1) next_start_ = last_counted_ + (5 * kMillisecond << std::min(deaths_in_a_row_ - 2, kMostDoublings));
@@ -380,10 +377,7 @@ bool ProcessPool::has_ended() noexcept {
   Wakes wakes;
   const std::lock_guard guard{lock_};
   for (const auto& worker : workers_) {
-    worker->leaving = true;
-    worker->link->board().closing.store(1, std::memory_order_seq_cst);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    wake(*worker, wakes);
+    send_home(*worker, wakes);
   }
   return workers_.empty();
 }

@@ -63,17 +63,14 @@ void end_process_pool(ProcessPoolCore& pool, int exceptions_before) noexcept {
   pool.shutdown(true, std::uncaught_exceptions() > exceptions_before);
 }
 
-void throw_no_descriptors_in_sent_call() {
-  throw InvalidStateError{"SentCall: descriptors, and what is made of them, go with tasks only; this call is made in every worker"};
-}
-
 std::string RemoteTask::describe() const {
   if (function) return function_name(function);
   return function_type ? readable_type(function_type->name()) : std::string{"a task"};
 }
 
 ProcessPool::ProcessPool(ProcessPoolConfig config)
-    : config_{completed(std::move(config))},
+    : initializer_{std::move(config.initializer)},
+      config_{completed(std::move(config))},
       method_{config_.method.value_or(process::get_start_method())},
       can_lead_{can_wait_for_two_words()},
       door_pages_{"weft-pool-door", sizeof(PoolDoor)},

@@ -70,6 +70,8 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   };
 
  private:
+  static constexpr std::int64_t kPatienceAtEnd = 5'000'000'000;  // with a worker that is to end, and does not
+
   struct Worker {
     Worker(std::string worker_name, std::shared_ptr<PoolLink> its_link, std::unique_ptr<WorkerProcess> its_process)
         : name{std::move(worker_name)}, link{std::move(its_link)}, process{std::move(its_process)} {}
@@ -91,8 +93,11 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
     bool ready = false;
     bool leaving = false;                   // gets no more tasks
     bool to_be_woken = false;
-    std::int64_t ends_since = 0;            // when the dispatcher saw that it is about to end; 0: it is not
+    std::int64_t leaving_since = 0;         // when the dispatcher saw that it is; 0: it is not
     const RemoteTask* overdue = nullptr;    // because of which the pool has killed it
+    // Of pool_size.cpp.
+    std::uint64_t filled_when_seen = 0;
+    std::int64_t idle_since = started_at;
   };
 
   /// Tasks that have ended, to be told of outside of the lock.
@@ -127,6 +132,13 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
 
    private:
     ProcessPool& pool_;
+  };
+  /// How it stands with the workers.
+  struct Staff {
+    std::size_t staying = 0;  // not leaving; of those
+    std::size_t ready = 0;
+    std::size_t coming = 0;   // have just been started
+    std::size_t missing = 0;  // tasks that wait, and for which no worker is idle or will be
   };
   class Leading;
   class LookBeside;
@@ -166,6 +178,14 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] bool is_left_behind() const noexcept { return process_ != this_process(); }
   [[nodiscard]] std::string what(const char* operation) const;
 
+  // ---- pool_size.cpp: the dispatcher's own ----
+  [[nodiscard]] std::int64_t when_to_start() noexcept;
+  [[nodiscard]] std::int64_t when_to_start(const Staff& staff, bool asked) noexcept;
+  [[nodiscard]] Staff count_staff() const noexcept;
+  [[nodiscard]] std::size_t least_workers() const noexcept;
+  [[nodiscard]] std::int64_t retire_idle() noexcept;
+  void send_home(Worker& worker, Wakes& wakes) noexcept;
+
   // ---- pool_dispatcher.cpp: the dispatcher's own ----
   void dispatch() noexcept;
   [[nodiscard]] std::int64_t start_missing() noexcept;
@@ -182,6 +202,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] bool has_ended() noexcept;
   void sleep(std::int64_t until) noexcept;
 
+  SentCall initializer_;  // the dispatcher's
   const ProcessPoolConfig config_;
   const StartMethod method_;
   const std::uint32_t process_ = this_process();
@@ -219,6 +240,8 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
 
   // The dispatcher's.
   std::uint64_t workers_made_ = 0;
+  std::size_t size_ = 0;         // of workers that there shall be while there is work for them
+  std::int64_t growth_due_ = 0;  // when one more may be added; 0: nobody has asked
   unsigned deaths_in_a_row_ = 0;
   std::int64_t row_since_ = 0;
   std::int64_t last_counted_ = 0;

@@ -95,7 +95,6 @@ void run_sent_for_effect(process::Incoming& in, process::Outgoing&) {
   std::tuple<Args...> arguments{in.receive<Args>()...};
   (void)std::apply(std::move(callable), std::move(arguments));
 }
-[[noreturn]] void throw_no_descriptors_in_sent_call();
 
 /// Elements of one kind that go as bytes travel as one array.
 template <class Arguments>
