@@ -1,3 +1,4 @@
+#include "base/kept_errno.hpp"
 #include "process/memory.hpp"
 
 #include <fcntl.h>
@@ -122,9 +123,8 @@ Mapping::Mapping(int fd, std::size_t size, const std::string& object) {
 
 Mapping::~Mapping() {
   if (!bytes_.data()) return;
-  const int error = errno;
+  const KeptErrno kept;
   ::munmap(bytes_.data(), bytes_.size());
-  errno = error;
 }
 
 void Mapping::enlarge(std::size_t size, const std::string& object) {
@@ -138,9 +138,8 @@ void advise_huge_pages(void* begin, std::size_t size) noexcept {
   const auto first = (address + kHugePage - 1) / kHugePage * kHugePage;
   const auto last = (address + size) / kHugePage * kHugePage;
   if (first >= last) return;
-  const int error = errno;
+  const KeptErrno kept;
   (void)::madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-  errno = error;
 }
 
 }  // namespace weft::process::detail
