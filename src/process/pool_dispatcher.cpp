@@ -46,9 +46,10 @@ void ProcessPool::dispatch() noexcept {
     if (terminated_.load(std::memory_order_acquire)) kill_all();
     const int64_t next_start = start_missing();
     const int64_t next_limit = enforce_limits();
-    const int64_t next_end = std::min(retire_idle(), end_lingering());
+    const int64_t next_retirement = retire_idle();
+    const int64_t next_end = end_lingering();  // after that: it sees who has just been sent home
     if (has_ended()) break;
-    sleep(std::min({next_start, next_limit, next_end}));
+    sleep(std::min({next_start, next_limit, next_retirement, next_end}));
   }
   initializer_ = {};  // with its descriptors, as futures may keep the pool for longer
   ended_.set();
