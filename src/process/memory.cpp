@@ -1,4 +1,3 @@
-#include "base/kept_errno.hpp"
 #include "process/memory.hpp"
 
 #include <fcntl.h>
@@ -16,6 +15,8 @@
 #include <limits>
 
 #include <weft/base/error.hpp>
+
+#include "base/kept_errno.hpp"
 
 namespace weft::process::detail {
 
