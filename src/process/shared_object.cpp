@@ -9,6 +9,8 @@
 
 #include <weft/base/error.hpp>
 
+#include "process/process_stamp.hpp"
+
 namespace weft::process::detail {
 
 struct SharedObject::Header {
@@ -47,7 +49,7 @@ std::shared_ptr<SharedObject> SharedObject::make(Kind kind, std::size_t bytes, c
 }
 
 std::shared_ptr<SharedObject> SharedObject::receive(Incoming& in, Kind kind, std::size_t least_bytes) {
-  OwnedFd fd = in.take_descriptor();
+  OwnedFd fd = receive_file(in, std::string{"a process "} + name_of(kind));
   struct stat status {};
   const int seals = ::fcntl(fd.get(), F_GET_SEALS);
   const bool is_whole = seals >= 0 && (seals & F_SEAL_SHRINK) && ::fstat(fd.get(), &status) == 0 &&
@@ -66,7 +68,25 @@ std::shared_ptr<SharedObject> SharedObject::receive(Incoming& in, Kind kind, std
   return object;
 }
 
-void SharedObject::send(Outgoing& out) const { out.attach(fd_.get()); }
+void SharedObject::send(Outgoing& out) const { send_file(out, fd_.get()); }
+
+void SharedObject::send_file(Outgoing& out, int fd) {
+  const std::uint64_t here = stamp_namespaces();
+  out.attach(fd);
+  out.write(&here, sizeof here);
+}
+
+OwnedFd SharedObject::receive_file(Incoming& in, const std::string& what) {
+  OwnedFd fd = in.take_descriptor();
+  std::uint64_t there = 0;
+  in.read(&there, sizeof there);
+  const std::uint64_t here = stamp_namespaces();
+  if (there != 0 && here != 0 && there != here)
+    throw ProtocolError{"receive " + what +
+                        ": it comes from another pid or time namespace, where nobody could tell whether its owner lives; run both "
+                        "processes in one (docker run --pid=container:NAME), or use a Connection"};
+  return fd;
+}
 
 SharedObject::Header& SharedObject::header() const noexcept {
   return *reinterpret_cast<Header*>(mapping_.bytes().data());

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include <weft/base/label.hpp>
 #include <weft/base/owned_fd.hpp>
@@ -25,6 +26,11 @@ class SharedObject {
   [[nodiscard]] static std::shared_ptr<SharedObject> make(Kind kind, std::size_t bytes, const char* name);
   [[nodiscard]] static std::shared_ptr<SharedObject> receive(Incoming& in, Kind kind, std::size_t least_bytes);
   void send(Outgoing& out) const;
+
+  /// The descriptor of an object in which processes are known by their stamps. Throws ProtocolError: it comes from where stamps mean
+  /// something else. `what`, for that error: "a process Lock".
+  static void send_file(Outgoing& out, int fd);
+  [[nodiscard]] static OwnedFd receive_file(Incoming& in, const std::string& what);
 
   SharedObject(const SharedObject&) = delete;
   SharedObject& operator=(const SharedObject&) = delete;
