@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -75,6 +76,9 @@ bool process_is_gone(ProcessStamp stamp, OwnedFd* wanted) noexcept {
   // Readable: all of its threads have ended. (Its entry in /proc calls it a zombie already when the first one has.)
   pollfd ended{pidfd.get(), POLLIN, 0};
   if (pidfd && ::poll(&ended, 1, 0) == 1) return true;
+  // Without a descriptor one can still ask for a child, which stays a zombie as long as its parent waits for what it held.
+  siginfo_t child{};
+  if (!pidfd && ::waitid(P_PID, static_cast<id_t>(pid), &child, WEXITED | WNOHANG | WNOWAIT) == 0 && child.si_pid == pid) return true;
   // A time that is not known, there or here (no /proc, or one that hides other users' processes), tells nothing.
   const std::uint64_t start = stamp >> kStampStartShift;
   if (start != 0) {

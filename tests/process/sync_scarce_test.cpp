@@ -3,10 +3,13 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <mutex>
@@ -16,6 +19,7 @@
 #include <weft/process/lock.hpp>
 #include <weft/process/semaphore.hpp>
 
+#include "process/process_stamp.hpp"
 #include "support/world.hpp"
 #include "sync_child.hpp"
 
@@ -96,6 +100,27 @@ TEST(ProcessSyncWithout, AnEventfdForTheThreadThatLooks) {
     // The runtime first, which cannot do without.
     spawn([] {}).join();
     return forget_call(SYS_eventfd2) && waits_work() && deaths_are_noticed();
+  }};
+  EXPECT_EQ(child.join(), 0);
+}
+
+TEST(ProcessSyncWithout, DescriptorsAndWithADeadChildThatNobodyHasReaped) {
+  Child child{[] {
+    process::Lock lock;
+    const InSharedMemory<std::atomic<bool>> held;
+    const Child owner{[&] {
+      lock.lock();
+      *held = true;
+      for (;;) ::pause();
+      return false;
+    }};
+    if (!eventually([&] { return held->load(); })) return false;
+    (void)process::detail::this_process_stamp();  // known once, for ever
+    const rlimit none{0, 0};
+    if (::setrlimit(RLIMIT_NOFILE, &none) != 0) return false;
+    owner.kill_unreaped();
+    lock.lock();
+    return lock.owner_died();
   }};
   EXPECT_EQ(child.join(), 0);
 }
