@@ -336,11 +336,22 @@ bool Waits::is_gone(ProcessStamp stamp) noexcept {
 
 Entry* Waits::look_at_all(bool& moved) noexcept {
   for (WatchedProcess& process : processes_) process.asked_for = false;
+  // Of many who wait for one object the first is asked for all: to look at a Barrier takes time for each of its parties.
+  Look asked;
+  bool answer = false;
+  const auto says_so = [&](const Look& look) {
+    if (!look.call) return false;
+    if (look.call != asked.call || look.object != asked.object) {
+      asked = look;
+      answer = look.call(look.object);
+    }
+    return answer;
+  };
   Entry* fired = nullptr;
   Waiter* next = nullptr;
   for (Waiter* waiter = first_; waiter; waiter = next) {
     next = waiter->next;
-    if (!waiter->has_changed() && !(waiter->look.call && waiter->look.call(waiter->look.object))) continue;
+    if (!waiter->has_changed() && !says_so(waiter->look)) continue;
     unlink(*waiter, first_);
     if (!weft::detail::claim(waiter->entry, kFired)) continue;
     waiter->entry.next = fired;

@@ -155,6 +155,33 @@ TEST_P(SharedFutex, ALookThatSaysSoEndsTheWait) {
   });
 }
 
+TEST_P(SharedFutex, ManyWhoWaitForOneObjectAreLookedForOnce) {
+  in_world([](World& world) {
+    struct Object {
+      std::atomic<int> looks{0};
+      static bool count(void* object) noexcept {
+        ++static_cast<Object*>(object)->looks;
+        return false;
+      }
+    };
+    const InSharedMemory<Word> word;
+    Object for_many, for_one;
+    auto many = world.spawn_many(20, [&](int) { EXPECT_TRUE(wait_while(*word, 0, Deadline::never(), {&Object::count, &for_many})); });
+    EXPECT_TRUE(soon_all_wait_in(many, WaitKind::Event));
+    Runner one = world.spawn([&] { EXPECT_TRUE(wait_while(*word, 0, Deadline::never(), {&Object::count, &for_one})); });
+    EXPECT_TRUE(eventually([&] { return for_one.looks >= 1; }));
+    const int before = for_one.looks;
+    for_many.looks = 0;
+    EXPECT_TRUE(eventually([&] { return for_one.looks >= before + 3; }));
+    const int looks = for_many.looks;
+    EXPECT_LE(looks, for_one.looks - before + 1);
+    *word = 1;
+    shared_wake(*word, kWakeAll);
+    join_all(many);
+    one.join();
+  });
+}
+
 TEST_P(SharedFutex, ContextsOfTwoProcessesPassATurnBackAndForth) {
   in_world([](World& world) {
     constexpr std::uint32_t kTurns = 400;
