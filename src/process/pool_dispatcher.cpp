@@ -56,10 +56,10 @@ void ProcessPool::dispatch() noexcept {
     found_many_ = drain() >= kMany;
     if (std::exchange(somebody_died_, false)) bury_dead();
     if (terminated_.load(std::memory_order_acquire)) kill_all();
-    const int64_t next_start = start_missing();
     const int64_t next_limit = enforce_limits();
     const int64_t next_idle = retire_idle();
-    const int64_t next_late = end_late();  // after that: it sees who has just been sent home
+    const int64_t next_late = end_late();        // sees who has just been sent home,
+    const int64_t next_start = start_missing();  // and this one what was taken from those who go
     if (has_ended()) break;
     sleep(std::min({next_start, next_limit, next_idle, next_late}));
   }
