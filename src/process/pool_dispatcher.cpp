@@ -17,6 +17,7 @@
 #include "engine/engine_thread.hpp"
 #include "port/futex.hpp"
 #include "process/process_pool.hpp"
+#include "process/processes.hpp"
 
 namespace weft::detail {
 
@@ -58,8 +59,8 @@ void ProcessPool::dispatch() noexcept {
     if (terminated_.load(std::memory_order_acquire)) kill_all();
     const int64_t next_limit = enforce_limits();
     const int64_t next_idle = retire_idle();
-    const int64_t next_late = end_late();        // sees who has just been sent home,
-    const int64_t next_start = start_missing();  // and this one what was taken from those who go
+    const int64_t next_late = end_late();  // sees who has just been sent home, and the next what was taken from those who go
+    const int64_t next_start = is_idle_at_the_end() ? INT64_MAX : start_missing();
     if (has_ended()) break;
     sleep(std::min({next_start, next_limit, next_idle, next_late}));
   }
@@ -114,6 +115,15 @@ void ProcessPool::sleep(int64_t until) noexcept {
 }
 
 // ---- starting -------------------------------------------------------------------------------------------------------
+
+// At the end of the program its workers are told to end: others in their place would have to be, too, and waited for. With work to do there
+// must be some, as somebody may wait for it.
+bool ProcessPool::is_idle_at_the_end() noexcept {
+  if (!Processes::all().are_ending()) return false;
+  const std::lock_guard guard{lock_};
+  more_workers_asked_for_ = false;
+  return unfinished_.load(std::memory_order_relaxed) == 0;
+}
 
 // When to try again; INT64_MAX: there are enough.
 int64_t ProcessPool::start_missing() noexcept {

@@ -188,6 +188,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
 
   // ---- pool_dispatcher.cpp: the dispatcher's own ----
   void dispatch() noexcept;
+  [[nodiscard]] bool is_idle_at_the_end() noexcept;
   [[nodiscard]] std::int64_t start_missing() noexcept;
   void start_worker();
   [[nodiscard]] std::int64_t enforce_limits() noexcept;

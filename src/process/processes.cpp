@@ -156,6 +156,7 @@ void wait_plainly(int end, Deadline deadline) noexcept {
 // Daemons are told at once, and have time while the others are waited for. One that does not heed it is killed: by its lifeline it would
 // die anyway, but after this process, unseen. A process that others wait for may start more of them meanwhile, by threads of this one.
 void Processes::end_children() noexcept {
+  ending_.store(true, std::memory_order_relaxed);
   for (const auto& child : children()) {
     if (child->daemon()) child->signal_plainly(SIGTERM);
   }
@@ -190,6 +191,7 @@ void Processes::unlock_after_fork(bool in_child) noexcept {
   if (in_child) {
     std::move(children_.begin(), children_.end(), std::back_inserter(not_ours_));
     children_.clear();
+    ending_.store(false, std::memory_order_relaxed);
     ForkServer::instance().forget();
   }
   lock.unlock();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -44,6 +45,8 @@ class Processes {
 
   /// At the end of the program.
   void end_children() noexcept;
+  /// Whether that has begun.
+  [[nodiscard]] bool are_ending() const noexcept { return ending_.load(std::memory_order_relaxed); }
 
   void lock_for_fork() noexcept;
   void unlock_after_fork(bool in_child) noexcept;
@@ -59,6 +62,7 @@ class Processes {
   std::string authkey_;
   StartMethod default_method_ = StartMethod::Forkserver;
   bool default_is_set_ = false;
+  std::atomic<bool> ending_{false};
 };
 
 }  // namespace weft::detail

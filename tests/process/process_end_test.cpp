@@ -68,6 +68,12 @@ TEST(ProcessPrograms, EndThoughADaemonDoesNotHeedThem) {
   EXPECT_FALSE(process_exists(std::stoi(result.output.substr(4))));
 }
 
+TEST(ProcessPrograms, EndWithTheWorkersOfAPoolAndNoOthersComeInTheirPlace) {
+  const ProgramResult result = run_program("process_ends", {"kept-pool"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.output, "worker\nworker\n");
+}
+
 TEST_P(ProcessEnds, OfDaemonsAreWithMainAndOthersAreWaitedForBeforeStaticObjectsGo) {
   const ProgramResult result = run_program("process_ends", {"end-of-main", text_of(GetParam())});
   EXPECT_EQ(result.exit_code, 7) << result.output;

@@ -10,12 +10,15 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <ranges>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include <weft/base/error.hpp>
 #include <weft/fiber/this_fiber.hpp>
+#include <weft/process/pool.hpp>
 #include <weft/process/process.hpp>
 #include <weft/thread/thread.hpp>
 
@@ -219,6 +222,20 @@ int interrupted() {
   return 0;
 }
 
+int pid_of_worker() { return ::getpid(); }
+void say_worker() { say("worker"); }
+
+/// A pool that nobody destroys, with idle workers, and a child that is waited for.
+int kept_pool() {
+  auto& pool = *new weft::process::Pool{{.processes = 2, .initializer = say_worker}};
+  std::set<int> pids;
+  while (pids.size() < 2) {
+    for (const int pid : pool.map([](int) { return pid_of_worker(); }, std::views::iota(0, 10), 1)) pids.insert(pid);
+  }
+  weft::Process{weft::fork, [] { weft::sleep_for(100ms); }}.start();
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -233,6 +250,7 @@ int main(int argc, char** argv) {
   if (mode == "statics") return statics();
   if (mode == "early-thread") return early();
   if (mode == "no-descriptors") return no_descriptors();
+  if (mode == "kept-pool") return kept_pool();
   if (mode == "interrupted") {
     ::setpgid(0, 0);
     return interrupted();
