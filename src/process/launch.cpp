@@ -87,6 +87,7 @@ Launched launch_by_fork_server(const process::Outgoing& parcel, const std::strin
     launched.pid = child->pid;
     launched.end = std::move(child->end);
     launched.server = child->server;
+    launched.self_buried = child->self_buried;
     (void)send_parcel(launched.lifeline->fd(), parcel);  // should it throw, the closed socket ends the child
     return launched;
   }

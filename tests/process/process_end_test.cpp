@@ -2,12 +2,15 @@
 
 #include <signal.h>
 #include <spawn.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
+#include <cstdio>
 #include <fstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -76,6 +79,12 @@ TEST_P(ProcessEnds, OfDaemonsAreWithMainAndOthersAreWaitedForBeforeStaticObjects
 TEST_P(ProcessEnds, WriteWhatStandardOutputHeldOnce) {
   const std::string output = run_program("process_ends", {"buffered", text_of(GetParam())}).output;
   EXPECT_EQ(output, GetParam() == StartMethod::Fork ? "once twice twice " : "once twice ");
+}
+
+TEST_P(ProcessEnds, WriteWhatStandardOutputHeldOnceWhateverBufferItHas) {
+  for (const char* mode : {"buffered-by-cout", "hidden-by-cout"}) {
+    EXPECT_EQ(run_program("process_ends", {mode, text_of(GetParam())}).output, "parent child parent ") << mode;
+  }
 }
 
 TEST_P(ProcessEnds, AreReportedAtTheDescriptorLimit) {
@@ -229,6 +238,21 @@ TEST_F(ForkServers, AreReplacedWhenKilledAndWhatTheyStartedRunsOn) {
   EXPECT_TRUE(before.exitcode() == 0 || before.exitcode() == 255) << *before.exitcode();
   EXPECT_EQ(after.exitcode(), 0);
   EXPECT_EQ(::waitpid(server, nullptr, WNOHANG), -1);  // no zombie
+}
+
+TEST_F(ForkServers, LeaveNoZombiesWhereTheKernelKeepsExitCodes) {
+  utsname kernel{};
+  int major = 0, minor = 0;
+  ASSERT_EQ(::uname(&kernel), 0);
+  ASSERT_EQ(std::sscanf(kernel.release, "%d.%d", &major, &minor), 2);
+  if (std::pair{major, minor} < std::pair{6, 15}) GTEST_SKIP() << "Linux " << kernel.release;
+  Process exited{weft::forkserver, [] { ::_exit(7); }};
+  exited.start();
+  Process killed = start_one();
+  killed.kill();
+  for (const pid_t pid : {exited.pid(), killed.pid()}) EXPECT_TRUE(eventually([&] { return ::kill(pid, 0) < 0; }));  // no zombie either
+  EXPECT_EQ(exited.exitcode(), 7);
+  EXPECT_EQ(killed.exitcode(), -SIGKILL);
 }
 
 TEST_F(ForkServers, ServeManyAtOnce) {
