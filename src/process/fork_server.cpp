@@ -16,7 +16,9 @@
 #include <vector>
 
 #include <weft/base/error.hpp>
+#include <weft/detail/sent_function.hpp>
 #include <weft/fiber/this_fiber.hpp>
+#include <weft/process/parcel.hpp>
 #include <weft/sync/scope.hpp>
 
 #include "engine/descriptor.hpp"
@@ -39,6 +41,7 @@ struct ForkServer::Reply {
   std::int32_t error = 0;      // an errno value
   std::int32_t threads = 1;    // of the helper: with more than one it did not fork
   std::int32_t exit_code = 0;  // if error is 0; EAGAIN: it has not ended
+  bool self_buried = false;    // of a forked child
 };
 
 namespace {
@@ -128,11 +131,13 @@ std::optional<ForkServer::Child> ForkServer::fork(int socket, const std::string&
   }
   if (reply->error != 0) throw OSError{reply->error, "fork, in the fork server,", whom};
   if (!child.end) {
-    (void)ask({-reply->pid}, -1, nullptr);
+    // Where the kernel buries it, the pid may be another process's by now; that its socket is closed ends the child anyway.
+    if (!reply->self_buried) (void)ask({-reply->pid}, -1, nullptr);
     throw OSError{EMFILE, "receive the pidfd of", whom};
   }
   child.pid = reply->pid;
   child.server = number_;
+  child.self_buried = reply->self_buried;
   return child;
 }
 
@@ -157,7 +162,8 @@ void ForkServer::discard(const Child& child) noexcept {
   try {
     const Shield shield;
     const std::lock_guard guard{lock_};
-    if (control_ && child.server == number_) (void)ask({-child.pid}, -1, nullptr);
+    // Where the kernel buries it, the pid may be another process's by now; that its socket is closed ends it anyway.
+    if (control_ && child.server == number_ && !child.self_buried) (void)ask({-child.pid}, -1, nullptr);
   } catch (...) {  // the message cannot be sent now: it ends by itself, and its zombie with the helper
   }
 }
@@ -230,24 +236,54 @@ int count_own_threads() noexcept {
 }
 
 /// How the helper takes signals, and its children not. Ctrl-C goes to all processes of a terminal: the parent decides what becomes of its
-/// helper. Ignored, as it may be by inheritance, SIGCHLD would lose exit codes.
+/// helper.
+///
+/// While SIGCHLD is ignored the kernel buries children as they end. Where it keeps their exit codes, that is how it is between forks; not from a
+/// fork until there is a pidfd, or the child might be buried before. Where it does not, exit codes would be lost.
 class SignalsOfServer {
  public:
   SignalsOfServer() {
-    set(SIGINT, SIG_IGN, interrupt_);
-    set(SIGCHLD, SIG_DFL, child_);
+    set(SIGINT, SIG_IGN, &interrupt_);
+    set(SIGCHLD, SIG_DFL, &child_);
+    kernel_keeps_codes_ = kernel_keeps_exit_codes();
+    let_kernel_bury();
   }
   void give_back() const noexcept {
     ::sigaction(SIGINT, &interrupt_, nullptr);
     ::sigaction(SIGCHLD, &child_, nullptr);
   }
 
+  [[nodiscard]] bool kernel_keeps_codes() const noexcept { return kernel_keeps_codes_; }
+  void hold_zombies() const noexcept {
+    if (kernel_keeps_codes_) set(SIGCHLD, SIG_DFL, nullptr);
+  }
+  void let_kernel_bury() const noexcept {
+    if (!kernel_keeps_codes_) return;
+    set(SIGCHLD, SIG_IGN, nullptr);
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {  // those that ended meanwhile
+    }
+  }
+
  private:
-  static void set(int signal, void (*how)(int), struct sigaction& former) {
+  static void set(int signal, void (*how)(int), struct sigaction* former) noexcept {
     struct sigaction action {};
     action.sa_handler = how;
-    ::sigaction(signal, &action, &former);
+    ::sigaction(signal, &action, former);
   }
+
+  // By trying it: what a sandbox forbids, the kernel's version does not tell.
+  static bool kernel_keeps_exit_codes() noexcept {
+    constexpr int kCode = 77;
+    const pid_t pid = ::fork();
+    if (pid == 0) ::_exit(kCode);
+    if (pid < 0) return false;
+    const OwnedFd end{port::pidfd_open(pid)};
+    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    return end && port::exit_code_of_stranger(end.get()) == kCode;
+  }
+
+  bool kernel_keeps_codes_ = false;
 
   struct sigaction interrupt_ {};
   struct sigaction child_ {};
@@ -264,6 +300,8 @@ ForkServer::Reply serve_fork(OwnedFd socket, OwnedFd& end, int control, const Si
   ForkServer::Reply reply;
   reply.threads = count_own_threads();
   if (reply.threads != 1) return reply;
+  reply.self_buried = signals.kernel_keeps_codes();
+  signals.hold_zombies();
   reply.pid = ::fork();
   if (reply.pid == 0) live(std::move(socket), control, signals);
   if (reply.pid < 0) {
@@ -299,9 +337,23 @@ ForkServer::Reply serve_exit_code(pid_t pid) noexcept {
 
 }  // namespace
 
+namespace {
+
+/// Functions are received by means of a list of what is loaded, which is made when the first is sent or received.
+void find_modules() noexcept {
+  try {
+    process::Outgoing nowhere;
+    send_function(nowhere, reinterpret_cast<void (*)()>(&serve_forks));
+  } catch (...) {  // no memory: the children will say so
+  }
+}
+
+}  // namespace
+
 // Nothing here uses the engine, which would start threads.
 [[noreturn]] void serve_forks(int control) noexcept {
   const SignalsOfServer signals;
+  find_modules();  // once, not in each child
   ::fcntl(control, F_SETFL, ::fcntl(control, F_GETFL) & ~O_NONBLOCK);
   for (;;) {
     ForkServer::Request request;
@@ -322,6 +374,7 @@ ForkServer::Reply serve_exit_code(pid_t pid) noexcept {
       sent = port::sys_sendmsg(control, &answer.message, 0);
     }
     if (sent < 0) ::_exit(0);
+    signals.let_kernel_bury();
   }
 }
 

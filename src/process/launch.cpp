@@ -93,6 +93,7 @@ Launched launch_by_fork_server(const process::Outgoing& parcel, const std::strin
     launched.pid = child->pid;
     launched.end = std::move(child->end);
     launched.server = child->server;
+    launched.self_buried = child->self_buried;
     return launched;
   }
   throw InvalidStateError{"start " + whom +

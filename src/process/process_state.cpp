@@ -21,6 +21,7 @@
 #include "process/launch.hpp"
 #include "process/processes.hpp"
 #include "process/program.hpp"
+#include "process/standard_streams.hpp"
 #include "process/wait_board.hpp"
 #include "thread/threads.hpp"
 
@@ -179,6 +180,7 @@ void ProcessState::set_started(Launched launched) {
   (void)launched.end.release();
   lifeline_ = std::move(launched.lifeline);
   server_ = launched.server;
+  self_buried_ = launched.self_buried;
   parent_ = this_process();
   pid_.store(launched.pid, std::memory_order_release);
   Processes& processes = Processes::all();
@@ -271,10 +273,17 @@ void ProcessState::bury() {
   processes.strike(*this);
 }
 
+// Nothing: whoever was to tell it cannot.
+std::optional<int> ProcessState::ask_for_exit_code() noexcept {
+  if (server_ == 0) return port::take_exit_code(end_->fd());
+  if (!self_buried_) return ForkServer::instance().take_exit_code(pid_.load(std::memory_order_relaxed), server_);
+  // Its end is told of before its burial, by some microseconds.
+  port::await_burial(end_->fd());
+  return port::exit_code_of_stranger(end_->fd());
+}
+
 int ProcessState::take_exit_code() noexcept {
-  const std::optional<int> code = server_ == 0 ? port::take_exit_code(end_->fd())
-                                               : ForkServer::instance().take_exit_code(pid_.load(std::memory_order_relaxed), server_);
-  if (code) return *code;
+  if (const std::optional<int> code = ask_for_exit_code()) return *code;
   // The fork server is gone, and the system's first process has taken its place, or SIGCHLD is ignored here: as soon as somebody has
   // buried it the kernel can tell.
   const Shield shield;

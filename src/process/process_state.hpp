@@ -78,6 +78,7 @@ class ProcessState : public std::enable_shared_from_this<ProcessState> {
   [[nodiscard]] static std::size_t nobody_here(const void* process, std::uint64_t* ids, std::size_t most) noexcept;
   void bury();
   [[nodiscard]] int take_exit_code() noexcept;
+  [[nodiscard]] std::optional<int> ask_for_exit_code() noexcept;
   void give_number();
   [[nodiscard]] std::string quoted_name() { return "process \"" + name() + '"'; }
   [[nodiscard]] bool is_mine() const noexcept;
@@ -100,6 +101,7 @@ class ProcessState : public std::enable_shared_from_this<ProcessState> {
   // Set when it has been started.
   std::uint32_t parent_ = 0;   // which this_process() started it
   std::uint64_t server_ = 0;   // the fork server that is its parent; 0: this process
+  bool self_buried_ = false;   // the kernel keeps its exit code
   Descriptor* end_ = nullptr;  // its pidfd
   std::unique_ptr<Lifeline> lifeline_;
   Lock burying_{"the end of a process"};  // whoever asks for its exit code

@@ -87,7 +87,7 @@ TEST_P(PoolSize, ABurstOfSmallTasksDoesNotStartAllWorkers) {
   ProcessPoolExecutor pool{{.max_workers = 16, .start_method = GetParam()}};
   std::vector<Future<int>> futures;
   for (int i = 0; i < 300; ++i) futures.push_back(pool.submit(twice, i));
-  EXPECT_EQ(futures.front().get(), 0);
+  futures.front().wait();
   EXPECT_LE(pool.workers(), 4U) << "one, and two more if it got no processor for long";
   for (int i = 0; i < 300; ++i) EXPECT_EQ(futures[static_cast<std::size_t>(i)].get(), 2 * i);
 }

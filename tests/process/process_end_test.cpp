@@ -6,15 +6,18 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include <cctype>
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -93,6 +96,12 @@ TEST_P(ProcessEnds, OfDaemonsAreWithMainAndOthersAreWaitedForBeforeStaticObjects
 TEST_P(ProcessEnds, WriteWhatStandardOutputHeldOnce) {
   const std::string output = run_program("process_ends", {"buffered", text_of(GetParam())}).output;
   EXPECT_EQ(output, GetParam() == StartMethod::Fork ? "once twice twice " : "once twice ");
+}
+
+TEST_P(ProcessEnds, WriteWhatStandardOutputHeldOnceWhateverBufferItHas) {
+  for (const char* mode : {"buffered-by-cout", "hidden-by-cout"}) {
+    EXPECT_EQ(run_program("process_ends", {mode, text_of(GetParam())}).output, "parent child parent ") << mode;
+  }
 }
 
 TEST_P(ProcessEnds, AreReportedAtTheDescriptorLimit) {
@@ -326,6 +335,21 @@ TEST_F(ForkServers, KeepNoZombieOfAChildThatCouldBeSentNothing) {
   EXPECT_EQ(parent_of(before.pid()), server);
   before.kill();
   before.join();
+}
+
+TEST_F(ForkServers, LeaveNoZombiesWhereTheKernelKeepsExitCodes) {
+  utsname kernel{};
+  int major = 0, minor = 0;
+  ASSERT_EQ(::uname(&kernel), 0);
+  ASSERT_EQ(std::sscanf(kernel.release, "%d.%d", &major, &minor), 2);
+  if (std::pair{major, minor} < std::pair{6, 15}) GTEST_SKIP() << "Linux " << kernel.release;
+  Process exited{weft::forkserver, [] { ::_exit(7); }};
+  exited.start();
+  Process killed = start_one();
+  killed.kill();
+  for (const pid_t pid : {exited.pid(), killed.pid()}) EXPECT_TRUE(eventually([&] { return ::kill(pid, 0) < 0; }));  // no zombie either
+  EXPECT_EQ(exited.exitcode(), 7);
+  EXPECT_EQ(killed.exitcode(), -SIGKILL);
 }
 
 TEST_F(ForkServers, ServeManyAtOnce) {
