@@ -15,6 +15,7 @@
 #include "base/cause.hpp"
 #include "engine/engine_thread.hpp"
 #include "port/futex.hpp"
+#include "process/large_block.hpp"
 #include "process/process_pool.hpp"
 
 namespace weft::detail {
@@ -78,6 +79,8 @@ void ProcessPool::sleep(int64_t until) noexcept {
     if (drain() != 0) return;
   }
   const bool busy = unfinished_.load(std::memory_order_relaxed) != 0;
+  const bool may_trim = !busy && keeps_blocks_.load(std::memory_order_relaxed);
+  if (may_trim) until = std::min(until, now() + std::chrono::nanoseconds{kKeepBlocks}.count());
   const std::vector<Outcome> outcomes(polled.size(), kFired);
   const std::size_t count = polled.size();
   polled.push_back({});
@@ -91,6 +94,11 @@ void ProcessPool::sleep(int64_t until) noexcept {
   if (polled[0].revents != 0) {
     std::uint64_t rung = 0;
     [[maybe_unused]] const auto bytes = ::read(bell_.get(), &rung, sizeof rung);
+  }
+  if (may_trim && polled[0].revents == 0 && unfinished_.load(std::memory_order_relaxed) == 0) {
+    // First: what is kept from now on is told of again.
+    keeps_blocks_.store(false, std::memory_order_relaxed);
+    process::detail::LargeBlock::trim(kKeepBlocks);
   }
   for (std::size_t i = 1; i < count; ++i) somebody_died_ = somebody_died_ || polled[i].revents != 0;
 }

@@ -1,7 +1,6 @@
 #include "process/process_pool.hpp"
 
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,10 +17,13 @@
 #include "engine/thread_context.hpp"
 #include "port/futex.hpp"
 #include "process/function_name.hpp"
+#include "process/large_block.hpp"
 #include "process/program.hpp"
 #include "process/remote_failure.hpp"
 
 namespace weft::detail {
+
+using process::detail::LargeBlock;
 
 namespace {
 
@@ -82,7 +84,7 @@ std::string ProcessPool::what(const char* operation) const {
 // ---- giving tasks to workers: with the lock -------------------------------------------------------------------------
 
 ProcessPool::Worker* ProcessPool::choose(const RemoteTask& task) noexcept {
-  const bool needs_all_of_it = task.block || !task.parcel.descriptors().empty();
+  const bool needs_all_of_it = task.parcel.in_block() || !task.parcel.descriptors().empty();
   Worker* best = nullptr;
   unsigned least = ~0U;
   for (const auto& worker : workers_) {
@@ -130,9 +132,13 @@ bool ProcessPool::give(Worker& worker, RemoteTask& task) noexcept {
   const std::uint64_t number = ++tasks_numbered_;
   int descriptors[kMostDescriptors];
   std::size_t count = 0;
-  if (task.block) descriptors[count++] = task.block.get();
+  const bool in_block = task.parcel.in_block();
+  if (in_block) descriptors[count++] = task.parcel.block().lend();
   for (const OwnedFd& fd : task.parcel.descriptors()) descriptors[count++] = fd.get();
-  if (count != 0 && worker.link->send_descriptors(number, {descriptors, count}) != 0) return false;
+  if (count != 0 && worker.link->send_descriptors(number, {descriptors, count}) != 0) {
+    if (in_block) task.parcel.block().take_back();
+    return false;
+  }
   line_.remove(task);
 
   const std::span<const std::byte> bytes = task.parcel.bytes();
@@ -142,7 +148,7 @@ bool ProcessPool::give(Worker& worker, RemoteTask& task) noexcept {
   slot.number = number;
   slot.begun_at.store(0, std::memory_order_relaxed);
   slot.area = task.area = static_cast<std::uint8_t>(worker.link->take_area());
-  if (task.block) {
+  if (in_block) {
     slot.bytes_at = SlotBytes::Block;
   } else if (bytes.size() > PoolSlot::kInline) {
     slot.bytes_at = SlotBytes::Area;
@@ -172,6 +178,7 @@ bool ProcessPool::withdraw(Worker& worker, std::uint64_t index) noexcept {
     return false;
   }
   RemoteTask*& task = worker.tasks[index % kPoolSlots];
+  if (task->parcel.in_block()) task->parcel.block().take_back();  // the worker drops its message unread
   worker.link->give_area_back(task->area);
   task->place = RemoteTask::Place::Nowhere;
   task->worker = nullptr;
@@ -318,7 +325,7 @@ void ProcessPool::finish(RemoteTask& task) noexcept {
     }
     give_slot_back(task);
   }
-  task.block.reset();
+  task.parcel.drop_block();
   if (task.failure) task.future().fail(std::move(task.failure));
   publish(task);
 }
@@ -333,23 +340,23 @@ void ProcessPool::give_slot_back(RemoteTask& task) noexcept {
 void ProcessPool::read_reply(RemoteTask& task) {
   const PoolSlot& slot = *task.reply;
   std::vector<OwnedFd> descriptors = std::move(task.received);
-  std::optional<MappedBlock> block;
-  std::span<const std::byte> bytes;
+  const auto read = [&](process::Incoming in) {
+    if (slot.kind == SlotKind::Value) return task.accept(in);
+    task.failure = receive_failure(in, [&] { return task.describe() + " in " + task.done_by; });
+  };
   // Not believed: a task may have written anything anywhere in its process.
   if (slot.bytes_at == SlotBytes::Inline && slot.size <= PoolSlot::kInline) {
-    bytes = {slot.bytes, slot.size};
+    read(process::Incoming{{slot.bytes, slot.size}, std::move(descriptors)});
   } else if (slot.bytes_at == SlotBytes::Area && slot.size <= kAreaBytes) {
-    bytes = task.link->area(task.area).first(slot.size);
+    read(process::Incoming{task.link->area(task.area).first(slot.size), std::move(descriptors)});
   } else if (slot.bytes_at == SlotBytes::Block && !descriptors.empty()) {
-    block.emplace(descriptors.front(), slot.size);
+    const LargeBlock block = LargeBlock::receive(std::move(descriptors.front()), slot.size);
     descriptors.erase(descriptors.begin());
-    bytes = block->bytes();
+    read(process::Incoming::from_block(block, std::move(descriptors)));
+    blocks_are_kept();
   } else {
     throw ProtocolError{task.describe() + ": its worker's reply makes no sense; something in it writes where it must not"};
   }
-  process::Incoming in{bytes, std::move(descriptors)};
-  if (slot.kind == SlotKind::Value) return task.accept(in);
-  task.failure = receive_failure(in, [&] { return task.describe() + " in " + task.done_by; });
 }
 
 void ProcessPool::publish(RemoteTask& task) noexcept {
@@ -420,7 +427,10 @@ void ProcessPool::submit(RemoteTask& task) {
     if (is_left_behind() || is_closed()) refuse();
     if (room_) room_->acquire();
     try {
-      if (!task.failure && task.parcel.bytes().size() > kAreaBytes) task.block = make_large_block(task.parcel.bytes());
+      if (!task.failure && task.parcel.bytes().size() > kAreaBytes) {
+        (void)task.parcel.block();
+        blocks_are_kept();
+      }
       if (task.parcel.descriptors().size() >= kMostDescriptors)
         throw Error{what("submit to") + ": the arguments have " + std::to_string(task.parcel.descriptors().size()) +
                     " descriptors; a task takes fewer than " + std::to_string(kMostDescriptors)};
@@ -574,6 +584,11 @@ bool ProcessPool::advance(FutureState& future, Deadline deadline) {
 }
 
 // ---- the end of the pool --------------------------------------------------------------------------------------------
+
+// The dispatcher lets go of them when nothing has gone on for a while.
+void ProcessPool::blocks_are_kept() noexcept {
+  if (!keeps_blocks_.exchange(true, std::memory_order_relaxed)) nudge();
+}
 
 void ProcessPool::nudge() noexcept {
   const std::uint64_t one = 1;

@@ -128,6 +128,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   void close() noexcept;
   void wait_for_end();
   [[noreturn]] void refuse() const;
+  void blocks_are_kept() noexcept;
   void nudge() noexcept;
   [[nodiscard]] bool is_left_behind() const noexcept { return process_ != this_process(); }
   [[nodiscard]] std::string what(const char* operation) const;
@@ -176,6 +177,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   std::atomic<std::uint64_t> caller_back_{0};  // the context that calls back
   std::atomic<unsigned> submits_{0};
   std::atomic<bool> woke_a_worker_{false};
+  std::atomic<bool> keeps_blocks_{false};  // memory of large values, to be used again
   SpinBudget spins_;  // the leader's, and if that is a fiber: it keeps its worker meanwhile
   SpinBudget fiber_spins_{5'000};
   Event ended_;

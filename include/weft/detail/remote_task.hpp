@@ -153,7 +153,9 @@ struct RemoteLimits {
 /// The part of a task that does not depend on its result. What is not said to be anybody's is the pool's, guarded by its lock.
 class RemoteTask {
  public:
-  RemoteTask(std::shared_ptr<ProcessPoolCore> pool, RemoteLimits limits) noexcept : core{std::move(pool)}, allowed{limits} {}
+  RemoteTask(std::shared_ptr<ProcessPoolCore> pool, RemoteLimits limits) noexcept : core{std::move(pool)}, allowed{limits} {
+    parcel.put_large_in_block();
+  }
   RemoteTask(const RemoteTask&) = delete;
   RemoteTask& operator=(const RemoteTask&) = delete;
 
@@ -185,7 +187,6 @@ class RemoteTask {
   void (*function)() = nullptr;                  // what describe() names, or
   const std::type_info* function_type = nullptr;
   std::exception_ptr failure;
-  OwnedFd block;  // what is to be sent, if it is large
 
   Place place = Place::Nowhere;
   std::uint8_t slot = 0;
