@@ -18,14 +18,21 @@ constexpr std::size_t kRoomInBlock = 64 << 10;
 }  // namespace
 
 void Outgoing::write_beyond(const void* bytes, std::size_t size) {
-  if (block_ || (large_in_block_ && size_ + size >= detail::LargeBlock::kWorthwhile)) {
-    grow_block(size);
+  grow_for(size);
+  if (block_) {
     block_->write(size_, {static_cast<const std::byte*>(bytes), size});
   } else {
-    grow(size);
     std::memcpy(begin_ + size_, bytes, size);
   }
   size_ += size;
+}
+
+void Outgoing::grow_for(std::size_t size) {
+  if (block_ || (large_in_block_ && size_ + size >= detail::LargeBlock::kWorthwhile)) {
+    grow_block(size);
+  } else {
+    grow(size);
+  }
 }
 
 void Outgoing::grow_block(std::size_t size) {

@@ -27,6 +27,12 @@ using process::detail::LargeBlock;
 
 namespace {
 
+// What giving a task to another worker than the last one costs, in nanoseconds: caches that are cold; a wake-up, and the processor that is
+// taken from those who are awake; a process that is still being started.
+constexpr std::int64_t kColdCaches = 2'000;
+constexpr std::int64_t kWakeUp = 20'000;
+constexpr std::int64_t kStart = 5'000'000;
+
 std::string default_name(const char* kind) {
   static std::atomic<unsigned> made{0};
   return std::string{kind} + '-' + std::to_string(made.fetch_add(1, std::memory_order_relaxed));
@@ -83,20 +89,53 @@ std::string ProcessPool::what(const char* operation) const {
 
 // ---- giving tasks to workers: with the lock -------------------------------------------------------------------------
 
+// How long it has to do, if what it has is like what there was of late.
+std::int64_t ProcessPool::backlog(const Worker& worker) const noexcept {
+  // What is slow is worth a wake-up, whatever was thought of it.
+  return static_cast<std::int64_t>(worker.in_flight) * (worker.slow ? std::max(task_nanoseconds_, 2 * kWakeUp) : task_nanoseconds_);
+}
+
+std::int64_t ProcessPool::cost_of_another(const Worker& worker) const noexcept {
+  if (&worker == last_used_ && worker.in_flight != 0) return 0;
+  if (!worker.ready) return kStart;
+  if (worker.link->board().asleep.load(std::memory_order_relaxed) != 0) return kWakeUp;
+  return &worker == last_used_ ? 0 : kColdCaches;
+}
+
+// The one who comes to it first. None: that one has no room just now, and will have before another would have woken up.
 ProcessPool::Worker* ProcessPool::choose(const RemoteTask& task) noexcept {
   const bool needs_all_of_it = task.parcel.in_block() || !task.parcel.descriptors().empty();
   Worker* best = nullptr;
-  unsigned least = ~0U;
+  std::int64_t least = INT64_MAX;
+  bool any_idle = false;
   for (const auto& worker : workers_) {
-    if (!worker->has_room() || (needs_all_of_it && worker->in_flight != 0)) continue;
-    // Of those with as little to do, one that is awake; then the one whose caches are warm.
-    const unsigned cost = worker->in_flight * 4 + (worker->link->board().asleep.load(std::memory_order_relaxed) != 0 ? 2 : 0) +
-                          (worker.get() != last_used_ ? 1 : 0);
+    if (worker->leaving || (needs_all_of_it && worker->in_flight != 0)) continue;
+    any_idle = any_idle || (worker->ready && worker->in_flight == 0);
+    if (worker->in_flight == 0 && !worker->has_room()) continue;  // its replies are being read, or it drops what was taken back
+    const std::int64_t cost = backlog(*worker) + cost_of_another(*worker);
     if (cost >= least) continue;
     least = cost;
     best = worker.get();
   }
-  return best;
+  passed_over_ = passed_over_ || (any_idle && (!best || best->in_flight != 0));
+  return best && best->has_room() ? best : nullptr;
+}
+
+// A worker has been passed over, and the dispatcher, which is about to be nudged, does not know yet.
+bool ProcessPool::may_be_forgotten() noexcept { return passed_over_ && !std::exchange(napping_, true); }
+
+// By what has been done since the last look. Eight tasks settle it; a single one counts for an eighth.
+void ProcessPool::estimate(Worker& worker, unsigned replied) noexcept {
+  if (replied == 0 && worker.in_flight < 2 && line_.empty()) return;  // nobody asks
+  const std::int64_t now = Deadline::now_nanoseconds();
+  if (replied == 0) {
+    worker.slow = worker.in_flight != 0 && now - worker.busy_since >= kWakeUp;
+    return;
+  }
+  const std::int64_t each = (now - worker.busy_since) / replied;
+  task_nanoseconds_ += (each - task_nanoseconds_) * std::min(replied, 8U) / 8;
+  worker.busy_since = now;
+  worker.slow = false;
 }
 
 void ProcessPool::fill(Wakes& wakes) noexcept {
@@ -106,7 +145,10 @@ void ProcessPool::fill(Wakes& wakes) noexcept {
     if (!worker || !give(*worker, *task)) break;
     any = true;
   }
-  if (!any) return;
+  if (any) wake_those_given(wakes);
+}
+
+void ProcessPool::wake_those_given(Wakes& wakes) noexcept {
   // Either a worker that is about to sleep sees its slot filled, or we see that it sleeps.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   for (const auto& worker : workers_) {
@@ -122,8 +164,7 @@ void ProcessPool::wake(Worker& worker, Wakes& wakes) noexcept {
 }
 
 ProcessPool::Wakes::~Wakes() {
-  if (first_) port::futex_wake_shared(port::futex_word(first_->board().asleep), 1);
-  for (const auto& link : others_) port::futex_wake_shared(port::futex_word(link->board().asleep), 1);
+  links_.for_each([](const PoolLink& link) { port::futex_wake_shared(port::futex_word(link.board().asleep), 1); });
 }
 
 // The task is the first in line. False: its descriptors cannot go now, which the kernel bounds for each user.
@@ -162,7 +203,7 @@ bool ProcessPool::give(Worker& worker, RemoteTask& task) noexcept {
   task.slot = static_cast<std::uint8_t>(worker.filled % kPoolSlots);
   worker.tasks[task.slot] = &task;
   ++worker.filled;
-  ++worker.in_flight;
+  if (worker.in_flight++ == 0) worker.busy_since = Deadline::now_nanoseconds();
   worker.to_be_woken = true;
   last_used_ = &worker;
   // Release: the worker that sees it queued sees all of it.
@@ -199,7 +240,7 @@ void ProcessPool::receive(Worker& worker, const PoolSlot& slot, RemoteTask& task
 
 // What is done leaves; a worker does its tasks in their order.
 void ProcessPool::reap(Worker& worker, Ended& ended) {
-  bool replied = false;
+  unsigned replied = 0;
   for (; worker.reaped != worker.filled; ++worker.reaped) {
     PoolSlot& slot = worker.link->slot(worker.reaped);
     RemoteTask*& task = worker.tasks[worker.reaped % kPoolSlots];
@@ -215,9 +256,7 @@ void ProcessPool::reap(Worker& worker, Ended& ended) {
       }
       break;
     }
-    if (!replied) ended.links.push_back(worker.link);
-    replied = true;
-    ++replies_;
+    if (replied++ == 0) ended.links.add(worker.link);
     task->reply = &slot;  // free when it has been read
     task->link = worker.link.get();
     task->place = RemoteTask::Place::Nowhere;
@@ -225,12 +264,15 @@ void ProcessPool::reap(Worker& worker, Ended& ended) {
     ended.tasks.push_back(*std::exchange(task, nullptr));
     --worker.in_flight;
   }
+  replies_ += replied;
+  if (replied != 0 && woke_a_worker_.load(std::memory_order_relaxed)) woke_a_worker_.store(false, std::memory_order_relaxed);
+  estimate(worker, replied);
   const auto stage = worker.link->board().stage.load(std::memory_order_acquire);
   worker.ready = worker.ready || stage == PoolBoard::Stage::Ready;
   worker.leaving = worker.leaving || stage == PoolBoard::Stage::Retired;
 }
 
-// A worker that has nothing to do gets half of what the busiest one has not begun, the last first.
+// A worker that has nothing to do gets half of what the busiest one has not begun, the last first; unless that is as good as done.
 void ProcessPool::share(Wakes& wakes) noexcept {
   if (!line_.empty() || workers_.size() < 2) return;
   for (const auto& idle : workers_) {
@@ -240,6 +282,7 @@ void ProcessPool::share(Wakes& wakes) noexcept {
       if (worker->in_flight > 1 && (!busiest || worker->in_flight > busiest->in_flight)) busiest = worker.get();
     }
     if (!busiest) return;
+    if (backlog(*busiest) <= cost_of_another(*idle)) continue;
     const unsigned most = busiest->in_flight / 2;
     unsigned taken = 0;
     for (std::uint64_t index = busiest->filled; index != busiest->reaped && taken < most;) {
@@ -252,7 +295,9 @@ void ProcessPool::share(Wakes& wakes) noexcept {
       ++taken;
     }
     if (taken == 0) return;
-    fill(wakes);
+    while (!line_.empty() && idle->has_room() && give(*idle, *line_.front())) {
+    }
+    wake_those_given(wakes);
   }
 }
 
@@ -288,13 +333,16 @@ TaskLine ProcessPool::take_unbegun() noexcept {
 // How many have ended.
 std::size_t ProcessPool::drain() noexcept {
   Ended ended;
+  bool nudge_dispatcher = false;
   {
     Wakes wakes;
     const std::lock_guard guard{lock_};
     for (const auto& worker : workers_) reap(*worker, ended);
     fill(wakes);
     share(wakes);
+    nudge_dispatcher = may_be_forgotten();
   }
+  if (nudge_dispatcher) nudge();
   if (ended.tasks.empty()) return 0;
   const std::size_t count = finish(ended);
   Wakes wakes;
@@ -325,7 +373,7 @@ void ProcessPool::finish(RemoteTask& task) noexcept {
     }
     give_slot_back(task);
   }
-  task.parcel.drop_block();
+  let_go_of_block(task);  // before anybody learns of the end: his next task may take it
   if (task.failure) task.future().fail(std::move(task.failure));
   publish(task);
 }
@@ -353,7 +401,7 @@ void ProcessPool::read_reply(RemoteTask& task) {
     const LargeBlock block = LargeBlock::receive(std::move(descriptors.front()), slot.size);
     descriptors.erase(descriptors.begin());
     read(process::Incoming::from_block(block, std::move(descriptors)));
-    blocks_are_kept();
+    note_use_of_block();
   } else {
     throw ProtocolError{task.describe() + ": its worker's reply makes no sense; something in it writes where it must not"};
   }
@@ -395,6 +443,7 @@ void ProcessPool::call_back() noexcept {
 
 // The pool's part in a task ends; the task may be gone. Not so the pool, which everybody who comes here holds by another way.
 void ProcessPool::leave(RemoteTask& task) noexcept {
+  let_go_of_block(task);
   if (room_) room_->release();
   if (task.allowed.limit.count() != 0) {
     const std::lock_guard guard{lock_};
@@ -421,16 +470,14 @@ void ProcessPool::refuse() const {
 
 void ProcessPool::submit(RemoteTask& task) {
   bool nudge_dispatcher = false;
+  bool looks = false;
   bool accepted = false;
   bool failed = false;
   try {
     if (is_left_behind() || is_closed()) refuse();
     if (room_) room_->acquire();
     try {
-      if (!task.failure && task.parcel.bytes().size() > kAreaBytes) {
-        (void)task.parcel.block();
-        blocks_are_kept();
-      }
+      if (!task.failure && task.parcel.bytes().size() > kAreaBytes) (void)task.parcel.block();
       if (task.parcel.descriptors().size() >= kMostDescriptors)
         throw Error{what("submit to") + ": the arguments have " + std::to_string(task.parcel.descriptors().size()) +
                     " descriptors; a task takes fewer than " + std::to_string(kMostDescriptors)};
@@ -449,9 +496,11 @@ void ProcessPool::submit(RemoteTask& task) {
           task.place = RemoteTask::Place::InLine;
           line_.push_back(task);
           fill(wakes);
+          looks = ++submits_ % 16 == 0;
           const auto* worker = static_cast<const Worker*>(task.worker);
           const bool at_once = worker && worker->in_flight == 1;
           if (!at_once && workers_.size() < config_.most_workers) nudge_dispatcher = !std::exchange(more_workers_asked_for_, true);
+          if (may_be_forgotten()) nudge_dispatcher = true;
           if (const std::int64_t limit = task.allowed.limit.count()) {
             ++limited_;
             least_limit_ = std::min(least_limit_, limit);
@@ -472,7 +521,7 @@ void ProcessPool::submit(RemoteTask& task) {
     finish(task);
   } else if (nudge_dispatcher) {
     nudge();
-  } else if (submits_.fetch_add(1, std::memory_order_relaxed) % 16 == 15) {
+  } else if (looks) {
     drain();  // whoever submits many keeps the workers busy himself
   }
 }
@@ -525,13 +574,7 @@ class ProcessPool::LookBeside final : public ThreadContext::Beside {
 
   std::uint32_t look() noexcept override {
     std::atomic<std::uint32_t>& attention = pool_.attention_;
-    attention.fetch_or(PoolDoor::kLooking, std::memory_order_seq_cst);
-    const auto is_over = [&] { return future_.done() || self_.cancel_requested(); };
-    // A worker that has just been woken may need this very processor: then looking on costs more than sleeping at once.
-    const bool looks = !pool_.woke_a_worker_.exchange(false, std::memory_order_relaxed);
-    while (looks && !is_over() && pool_.spins_.spin([&] { return pool_.drain() != 0 || is_over(); })) {
-      if (deadline_.has_passed()) break;
-    }
+    if (!std::exchange(has_just_looked_, false)) (void)pool_.look_on(future_, self_, deadline_);
     // Asked first, looked then: see PoolWorker::tell_pool().
     attention.fetch_or(PoolDoor::kSleeper, std::memory_order_seq_cst);
     attention.fetch_and(~PoolDoor::kLooking, std::memory_order_seq_cst);
@@ -544,7 +587,23 @@ class ProcessPool::LookBeside final : public ThreadContext::Beside {
   FutureState& future_;
   const Deadline deadline_;
   const Context& self_;
+  bool has_just_looked_ = true;
 };
+
+// A thread looks for as long as that has been worth it of late, ahead of all that a sleep takes.
+bool ProcessPool::look_on(FutureState& future, const Context& self, Deadline deadline) noexcept {
+  attention_.fetch_or(PoolDoor::kLooking, std::memory_order_seq_cst);
+  // A worker that has just been woken may need this very processor: then looking on costs more than sleeping at once.
+  if (woke_a_worker_.load(std::memory_order_relaxed)) {
+    woke_a_worker_.store(false, std::memory_order_relaxed);
+    return false;
+  }
+  const auto is_over = [&] { return future.done() || self.cancel_requested(); };
+  while (!is_over() && spins_.spin([&] { return drain() != 0 || is_over(); })) {
+    if (deadline.has_passed()) break;
+  }
+  return future.done();
+}
 
 // A fiber does not sleep here, as its worker has others to run; but it looks for as long as waking the dispatcher, and then its worker,
 // would cost at least.
@@ -566,6 +625,7 @@ bool ProcessPool::advance(FutureState& future, Deadline deadline) {
   if (leading_.exchange(true, std::memory_order_acquire)) return false;
   const Leading leading{*this};
   if (self.is_fiber() || !can_lead_) return look_briefly(future);
+  if (look_on(future, self, deadline)) return true;
   Entry entry;
   if (!arm(self, entry, Interruptible::Yes)) throw_interruption();
   if (!future.enlist(entry)) {
@@ -585,9 +645,15 @@ bool ProcessPool::advance(FutureState& future, Deadline deadline) {
 
 // ---- the end of the pool --------------------------------------------------------------------------------------------
 
-// The dispatcher lets go of them when nothing has gone on for a while.
-void ProcessPool::blocks_are_kept() noexcept {
-  if (!keeps_blocks_.exchange(true, std::memory_order_relaxed)) nudge();
+// Of a large value. The memory is kept for the next one; the dispatcher gives it back when none has come for a while.
+void ProcessPool::note_use_of_block() noexcept {
+  if (block_used_at_.exchange(Deadline::now_nanoseconds(), std::memory_order_relaxed) == 0) nudge();
+}
+
+void ProcessPool::let_go_of_block(RemoteTask& task) noexcept {
+  if (!task.parcel.in_block()) return;
+  task.parcel.drop_block();
+  note_use_of_block();
 }
 
 void ProcessPool::nudge() noexcept {

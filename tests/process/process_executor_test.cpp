@@ -526,6 +526,32 @@ TYPED_TEST(ProcessExecutor, ProcessLocksMayBeArguments) {
   });
 }
 
+// ---- who does what ---------------------------------------------------------------------------------------------------
+
+// One worker does very short tasks alone, and the other may sleep; but that is a guess.
+TEST(ProcessExecutorWorkers, ATaskBehindALongOneGoesToAnotherThoughNobodyWaits) {
+  ProcessPoolExecutor pool{2};
+  {
+    Gate both;
+    Future<int> one = pool.submit(pass_then_pid, both.entrance());
+    Future<int> other = pool.submit(pass_then_pid, both.entrance());
+    both.open();
+    EXPECT_NE(one.get(), other.get());
+  }
+  for (int round = 0; round < 10; ++round) {
+    std::vector<Future<int>> quick;
+    for (int i = 0; i < 300; ++i) quick.push_back(pool.submit(twice, i));
+    for (int i = 0; i < 300; ++i) EXPECT_EQ(quick[static_cast<std::size_t>(i)].get(), 2 * i);
+    Gate gate;
+    Future<int> held = pool.submit(pass_then_pid, gate.entrance());
+    std::vector<Future<int>> behind;
+    for (int i = 0; i < 5; ++i) behind.push_back(pool.submit(twice, i));
+    for (const Future<int>& future : behind) EXPECT_TRUE(eventually([&] { return future.done(); }));
+    gate.open();
+    (void)held.get();
+  }
+}
+
 // ---- options -----------------------------------------------------------------------------------------------------------
 
 int initialized = 0;

@@ -302,6 +302,7 @@ auto submit_sent_chunk(const std::shared_ptr<ProcessPoolCore>& core, RemoteLimit
     out(callable, static_cast<std::uint64_t>(inputs.size()));
     if constexpr (goes_as_array<Arguments>) {
       using T = std::tuple_element_t<0, Arguments>;
+      out.reserve(inputs.size() * sizeof(T));
       for (const Arguments& input : inputs) out.write(&std::get<0>(input), sizeof(T));
     } else {
       for (const Arguments& input : inputs) out(input);

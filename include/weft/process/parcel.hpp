@@ -55,6 +55,11 @@ class Outgoing {
     size_ += size;
   }
 
+  /// So many more bytes will come: they are copied once then.
+  void reserve(std::size_t size) {
+    if (size > capacity_ - size_) grow_for(size);
+  }
+
   /// Sends a descriptor, which is duplicated: `fd` may be closed at once.
   void attach(int fd) { attach(OwnedFd::duplicate(fd)); }
   void attach(OwnedFd fd) { descriptors_.push_back(std::move(fd)); }
@@ -86,6 +91,7 @@ class Outgoing {
 
  private:
   void write_beyond(const void* bytes, std::size_t size);
+  void grow_for(std::size_t size);
   void grow(std::size_t size);
   void grow_block(std::size_t size);
 
