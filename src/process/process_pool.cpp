@@ -126,7 +126,7 @@ bool ProcessPool::may_be_forgotten() noexcept { return passed_over_ && !std::exc
 
 // By what has been done since the last look. Eight tasks settle it; a single one counts for an eighth.
 void ProcessPool::estimate(Worker& worker, unsigned replied) noexcept {
-  if (replied == 0 && worker.in_flight < 2 && line_.empty()) return;  // nobody asks
+  if (config_.most_workers == 1 || (replied == 0 && worker.in_flight < 2 && line_.empty())) return;  // nobody asks
   const std::int64_t now = Deadline::now_nanoseconds();
   if (replied == 0) {
     worker.slow = worker.in_flight != 0 && now - worker.busy_since >= kWakeUp;
@@ -203,11 +203,12 @@ bool ProcessPool::give(Worker& worker, RemoteTask& task) noexcept {
   task.slot = static_cast<std::uint8_t>(worker.filled % kPoolSlots);
   worker.tasks[task.slot] = &task;
   ++worker.filled;
-  if (worker.in_flight++ == 0) worker.busy_since = Deadline::now_nanoseconds();
+  const bool was_idle = worker.in_flight++ == 0;
   worker.to_be_woken = true;
   last_used_ = &worker;
   // Release: the worker that sees it queued sees all of it.
   slot.state.store(SlotState::Queued, std::memory_order_release);
+  if (was_idle) worker.busy_since = Deadline::now_nanoseconds();
   return true;
 }
 

@@ -535,6 +535,7 @@ TEST(ProcessExecutorWorkers, ATaskBehindALongOneGoesToAnotherThoughNobodyWaits) 
     Gate both;
     Future<int> one = pool.submit(pass_then_pid, both.entrance());
     Future<int> other = pool.submit(pass_then_pid, both.entrance());
+    EXPECT_TRUE(eventually([&] { return one.running() && other.running(); }));
     both.open();
     EXPECT_NE(one.get(), other.get());
   }
