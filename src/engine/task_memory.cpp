@@ -22,7 +22,7 @@ namespace weft::detail {
 namespace {
 
 constexpr std::size_t kStep = 64;
-constexpr std::size_t kClasses = 4;  // up to 256 bytes; larger tasks come from the heap
+constexpr std::size_t kClasses = 8;  // up to 512 bytes, as tasks of processes are; larger ones come from the heap
 constexpr std::size_t kBatch = 64;
 constexpr std::size_t kFirstChunk = 32 * 1024;
 constexpr std::size_t kHugeChunk = 2 * 1024 * 1024;

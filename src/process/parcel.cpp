@@ -18,14 +18,21 @@ constexpr std::size_t kRoomInBlock = 64 << 10;
 }  // namespace
 
 void Outgoing::write_beyond(const void* bytes, std::size_t size) {
-  if (block_ || (large_in_block_ && size_ + size >= detail::LargeBlock::kWorthwhile)) {
-    grow_block(size);
+  grow_for(size);
+  if (block_) {
     block_->write(size_, {static_cast<const std::byte*>(bytes), size});
   } else {
-    grow(size);
     std::memcpy(begin_ + size_, bytes, size);
   }
   size_ += size;
+}
+
+void Outgoing::grow_for(std::size_t size) {
+  if (block_ || (large_in_block_ && size_ + size >= detail::LargeBlock::kWorthwhile)) {
+    grow_block(size);
+  } else {
+    grow(size);
+  }
 }
 
 void Outgoing::grow_block(std::size_t size) {
@@ -42,14 +49,28 @@ void Outgoing::grow_block(std::size_t size) {
   capacity_ = needed;
 }
 
+detail::LargeBlock& Outgoing::block() {
+  if (!block_) {
+    auto block = std::make_unique<detail::LargeBlock>(detail::LargeBlock::take(size_));
+    block->write(0, bytes());
+    block_ = block.release();
+    heap_.reset();
+  } else {
+    block_->resize(size_);
+  }
+  begin_ = block_->bytes().data();
+  capacity_ = size_;
+  return *block_;
+}
+
 detail::LargeBlock Outgoing::take_block() {
-  block_->resize(size_);
-  detail::LargeBlock block = std::move(*block_);
+  detail::LargeBlock taken = std::move(block());
   drop_block();
-  return block;
+  return taken;
 }
 
 void Outgoing::drop_block() noexcept {
+  if (!block_) return;
   delete std::exchange(block_, nullptr);
   begin_ = nullptr;
   size_ = capacity_ = 0;

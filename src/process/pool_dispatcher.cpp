@@ -16,17 +16,21 @@
 #include "base/cause.hpp"
 #include "engine/engine_thread.hpp"
 #include "port/futex.hpp"
+#include "process/large_block.hpp"
 #include "process/process_pool.hpp"
 #include "process/processes.hpp"
 
 namespace weft::detail {
+
+using process::detail::LargeBlock;
 
 namespace {
 
 using std::int64_t;
 
 constexpr int64_t kMillisecond = 1'000'000;
-constexpr int64_t kNapWhileBusy = 50'000;
+constexpr int64_t kNap = 50'000;
+constexpr int64_t kNapBesideOthers = 2 * kNap;
 constexpr std::size_t kMany = 8;
 constexpr int64_t kSettled = 1'000 * kMillisecond;  // a worker that lived so long did not die of how it was started
 constexpr unsigned kMostDeathsInARow = 8;
@@ -62,15 +66,17 @@ void ProcessPool::dispatch() noexcept {
     const int64_t next_late = end_late();  // sees who has just been sent home, and the next what was taken from those who go
     const int64_t next_start = is_idle_at_the_end() ? INT64_MAX : start_missing();
     if (has_ended()) break;
-    sleep(std::min({next_start, next_limit, next_idle, next_late}));
+    sleep(std::min({next_start, next_limit, next_idle, next_late, trim_blocks()}));
   }
   initializer_ = {};  // with its descriptors, as futures may keep the pool for longer
+  if (block_used_at_.load(std::memory_order_relaxed) != 0) LargeBlock::trim(std::chrono::nanoseconds{0});
   ended_.set();
 }
 
 // ---- sleeping -------------------------------------------------------------------------------------------------------
 
-// While much goes on, and no thread that waits looks after it, it looks again after a nap instead of being woken for each task.
+// While much goes on it looks again after a nap instead of being woken for each task; whoever looks himself meanwhile finds less to do. It
+// naps, too, as long as a worker is passed over: whoever did so may never come by again.
 void ProcessPool::sleep(int64_t until) noexcept {
   std::vector<pollfd> polled;
   polled.reserve(workers_.size() + 2);
@@ -81,17 +87,25 @@ void ProcessPool::sleep(int64_t until) noexcept {
   }
   if (somebody_died_) return;
   bool stuck = false;
+  bool much_goes_on = false;
   {
     const std::lock_guard guard{lock_};
-    for (const auto& worker : workers_)
-      stuck = stuck || (!line_.empty() && worker->ready && worker->in_flight == 0 && worker->has_room());
+    bool any_idle = false;
+    bool any_behind = !line_.empty();
+    for (const auto& worker : workers_) {
+      any_idle = any_idle || (worker->ready && !worker->leaving && worker->in_flight == 0);
+      any_behind = any_behind || worker->in_flight > 1;
+    }
+    stuck = any_idle && !line_.empty();
+    much_goes_on = replies_ - std::exchange(replies_at_last_look_, replies_) >= kMany;
+    passed_over_ = passed_over_ && any_idle && any_behind;
+    napping_ = much_goes_on || passed_over_;
+    if (napping_) until = std::min(until, now() + (found_many_ ? kNap : kNapBesideOthers));
   }
   if (closing_since_ != 0) until = std::min(until, std::max(closing_since_ + kPatienceAtEnd, now() + kMillisecond));
   next_look_.store(until, std::memory_order_seq_cst);
   if (stuck) until = std::min(until, now() + kMillisecond);  // descriptors that could not go: others must arrive first
-  if (found_many_ && !leading_.load(std::memory_order_relaxed)) {
-    until = std::min(until, now() + kNapWhileBusy);
-  } else {
+  if (!much_goes_on) {
     // Asked first, looked then: see PoolWorker::tell_pool().
     attention_.fetch_or(PoolDoor::kDispatcher, std::memory_order_seq_cst);
     if (drain() != 0) return;
@@ -112,6 +126,18 @@ void ProcessPool::sleep(int64_t until) noexcept {
     [[maybe_unused]] const auto bytes = ::read(bell_.get(), &rung, sizeof rung);
   }
   for (std::size_t i = 1; i < count; ++i) somebody_died_ = somebody_died_ || polled[i].revents != 0;
+}
+
+// When to look again.
+int64_t ProcessPool::trim_blocks() noexcept {
+  int64_t used_at = block_used_at_.load(std::memory_order_relaxed);
+  if (used_at == 0) return INT64_MAX;
+  const int64_t due = used_at + std::chrono::nanoseconds{kKeepBlocks}.count();
+  if (now() < due) return due;
+  // Whoever has used one since then is not forgotten, and whoever does from now on nudges us.
+  if (!block_used_at_.compare_exchange_strong(used_at, 0, std::memory_order_relaxed)) return trim_blocks();
+  LargeBlock::trim(kKeepBlocks);
+  return INT64_MAX;
 }
 
 // ---- starting -------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -98,27 +97,5 @@ std::vector<OwnedFd> PoolLink::receive_descriptors(std::uint64_t number, std::si
                               " had room; raise the limit (ulimit -n), or send fewer"};
   }
 }
-
-OwnedFd make_large_block(std::span<const std::byte> bytes) {
-  OwnedFd block{::memfd_create("weft-task", MFD_CLOEXEC)};
-  if (!block) throw OSError{errno, "making memory for a value of " + std::to_string(bytes.size()) + " bytes"};
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(block.get(), bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw OSError{errno, "writing a value of " + std::to_string(bytes.size()) + " bytes to shared memory"};
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  return block;
-}
-
-MappedBlock::MappedBlock(const OwnedFd& fd, std::size_t size) : size_{size} {
-  struct stat file {};
-  if (::fstat(fd.get(), &file) != 0 || static_cast<std::uint64_t>(file.st_size) < size)
-    throw ProtocolError{"receiving a large value: its memory is smaller than it should be"};
-  at_ = ::mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd.get(), 0);
-  if (at_ == MAP_FAILED) throw OSError{errno, "mapping a value of " + std::to_string(size) + " bytes"};
-}
-
-MappedBlock::~MappedBlock() { ::munmap(at_, size_); }
 
 }  // namespace weft::detail

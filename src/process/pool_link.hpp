@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <bit>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -133,23 +134,8 @@ class PoolLink {
   std::atomic<std::uint64_t> free_areas_{~std::uint64_t{0}};
 };
 
-/// Bytes of their own in a memfd, for what is too large for a slot's area.
-[[nodiscard]] OwnedFd make_large_block(std::span<const std::byte> bytes);
-
-/// One that has come, in place.
-class MappedBlock {
- public:
-  /// Throws: ProtocolError: it is smaller than was said, so that reading it would be a SIGBUS; OSError.
-  MappedBlock(const OwnedFd& fd, std::size_t size);
-  MappedBlock(const MappedBlock&) = delete;
-  MappedBlock& operator=(const MappedBlock&) = delete;
-  ~MappedBlock();
-  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {static_cast<const std::byte*>(at_), size_}; }
-
- private:
-  void* at_ = nullptr;
-  std::size_t size_;
-};
+/// So long is the memory that large values went in kept for the next ones, on both sides.
+inline constexpr std::chrono::seconds kKeepBlocks{1};
 
 /// What a worker is started with.
 struct PoolSeat {

@@ -3,10 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <exception>
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -17,10 +17,13 @@
 #include "base/cause.hpp"
 #include "port/futex.hpp"
 #include "port/processor.hpp"
+#include "process/large_block.hpp"
 #include "process/remote_failure.hpp"
 #include "process/spin_budget.hpp"
 
 namespace weft::detail {
+
+using process::detail::LargeBlock;
 
 namespace {
 
@@ -101,13 +104,22 @@ class PoolWorker {
       shared.asleep.store(1, std::memory_order_seq_cst);
       std::atomic_thread_fence(std::memory_order_seq_cst);
       if (!has_work(slot) && shared.closing.load(std::memory_order_acquire) == 0) {
-        port::futex_wait_shared(port::futex_word(shared.asleep), 1, Deadline::never());
+        sleep();
       }
       shared.asleep.store(0, std::memory_order_relaxed);
       // What was filled before `closing` is done first.
       const bool closing = shared.closing.load(std::memory_order_acquire) != 0;
       if (closing && !has_work(slot)) return false;
     }
+  }
+
+  /// Until the pool says otherwise, or now and then.
+  void sleep() noexcept {
+    const Deadline deadline = keeps_blocks_ ? Deadline::after(kKeepBlocks) : Deadline::never();
+    const int woken = port::futex_wait_shared(port::futex_word(board().asleep), 1, deadline);
+    if (!keeps_blocks_ || woken != -ETIMEDOUT) return;
+    LargeBlock::trim(kKeepBlocks);
+    keeps_blocks_ = false;
   }
 
   /// False: it was withdrawn.
@@ -126,6 +138,7 @@ class PoolWorker {
     const std::span<std::byte> room = in_area ? link_.area(slot.area) : std::span{slot.bytes};
     try {
       process::Outgoing out{room};
+      out.put_large_in_block();
       run(slot, out);
       reply(slot, SlotKind::Value, out);
     } catch (...) {
@@ -135,49 +148,54 @@ class PoolWorker {
 
   void run(PoolSlot& slot, process::Outgoing& out) {
     std::vector<OwnedFd> descriptors;
-    std::optional<MappedBlock> block;
     if (slot.descriptors != 0) {
       descriptors = link_.receive_descriptors(slot.number, slot.descriptors);
       tell_pool();  // which may let go of its own
     }
-    std::span<const std::byte> request;
+    const auto call = [&](process::Incoming in) { reinterpret_cast<RunSent>(receive_function(in))(in, out); };
     if (slot.bytes_at == SlotBytes::Block) {
-      block.emplace(descriptors.front(), slot.size);
+      keeps_blocks_ = true;
+      const LargeBlock block = LargeBlock::receive(std::move(descriptors.front()), slot.size);
       descriptors.erase(descriptors.begin());
-      request = block->bytes();
+      call(process::Incoming::from_block(block, std::move(descriptors)));
     } else {
-      request = slot.bytes_at == SlotBytes::Area ? link_.area(slot.area).first(slot.size) : std::span<const std::byte>{slot.bytes, slot.size};
+      const std::span<const std::byte> bytes = slot.bytes_at == SlotBytes::Area ? link_.area(slot.area) : std::span{slot.bytes};
+      call(process::Incoming{bytes.first(slot.size), std::move(descriptors)});
     }
-    process::Incoming in{request, std::move(descriptors)};
-    reinterpret_cast<RunSent>(receive_function(in))(in, out);
   }
 
   /// Puts it where there is room. Throws: there is none; a failure takes its place then.
   void reply(PoolSlot& slot, SlotKind kind, process::Outgoing& out) {
     const std::span<const std::byte> bytes = out.bytes();
     std::vector<OwnedFd> descriptors = out.take_descriptors();
+    LargeBlock block;
     SlotBytes at = SlotBytes::Inline;
     if (bytes.size() > kAreaBytes) {
       at = SlotBytes::Block;
-      descriptors.insert(descriptors.begin(), make_large_block(bytes));
+      keeps_blocks_ = true;
+      block = out.take_block();
     } else if (bytes.size() > PoolSlot::kInline || bytes.data() == link_.area(slot.area).data()) {
       at = SlotBytes::Area;
       if (bytes.data() != link_.area(slot.area).data()) std::memcpy(link_.area(slot.area).data(), bytes.data(), bytes.size());
     } else if (bytes.data() != slot.bytes && !bytes.empty()) {
       std::memcpy(slot.bytes, bytes.data(), bytes.size());
     }
-    if (descriptors.size() > kMostDescriptors)
-      throw Error{"sending a result back: it has " + std::to_string(descriptors.size()) + " descriptors, more than the " +
-                  std::to_string(kMostDescriptors) + " that go at once"};
-    if (!descriptors.empty()) {
-      std::vector<int> numbers;
-      for (const OwnedFd& fd : descriptors) numbers.push_back(fd.get());
-      if (const int error = link_.send_descriptors(slot.number, numbers)) throw OSError{error, "sending a result back"};
+    if (descriptors.size() >= kMostDescriptors)
+      throw Error{"sending a result back: it has " + std::to_string(descriptors.size()) + " descriptors; fewer than " + std::to_string(kMostDescriptors) +
+                  " go at once"};
+    std::vector<int> numbers;
+    if (block) numbers.push_back(block.lend());
+    for (const OwnedFd& fd : descriptors) numbers.push_back(fd.get());
+    if (!numbers.empty()) {
+      if (const int error = link_.send_descriptors(slot.number, numbers)) {
+        if (block) block.take_back();
+        throw OSError{error, "sending a result back"};
+      }
     }
     slot.bytes_at = at;
     slot.kind = kind;
     slot.size = bytes.size();
-    slot.descriptors = static_cast<std::uint32_t>(descriptors.size());
+    slot.descriptors = static_cast<std::uint32_t>(numbers.size());
   }
 
   void fail(PoolSlot& slot, const std::exception_ptr& why) {
@@ -219,6 +237,7 @@ class PoolWorker {
   const std::string name_;
   const std::uint64_t most_tasks_;
   std::vector<std::byte> initializer_;
+  bool keeps_blocks_ = false;  // memory of large values, to be used again
   SpinBudget spins_;
   std::vector<OwnedFd> initializer_descriptors_;
 };

@@ -1,7 +1,6 @@
 #include "process/process_pool.hpp"
 
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,12 +18,21 @@
 #include "engine/thread_context.hpp"
 #include "port/futex.hpp"
 #include "process/function_name.hpp"
+#include "process/large_block.hpp"
 #include "process/program.hpp"
 #include "process/remote_failure.hpp"
 
 namespace weft::detail {
 
+using process::detail::LargeBlock;
+
 namespace {
+
+// What giving a task to another worker than the last one costs, in nanoseconds: caches that are cold; a wake-up, and the processor that is
+// taken from those who are awake; a process that is still being started.
+constexpr std::int64_t kColdCaches = 2'000;
+constexpr std::int64_t kWakeUp = 20'000;
+constexpr std::int64_t kStart = 5'000'000;
 
 std::string default_name(const char* kind) {
   static std::atomic<unsigned> made{0};
@@ -87,22 +95,53 @@ std::string ProcessPool::what(const char* operation) const {
 
 // ---- giving tasks to workers: with the lock -------------------------------------------------------------------------
 
+// How long it has to do, if what it has is like what there was of late.
+std::int64_t ProcessPool::backlog(const Worker& worker) const noexcept {
+  // What is slow is worth a wake-up, whatever was thought of it.
+  return static_cast<std::int64_t>(worker.in_flight) * (worker.slow ? std::max(task_nanoseconds_, 2 * kWakeUp) : task_nanoseconds_);
+}
+
+std::int64_t ProcessPool::cost_of_another(const Worker& worker) const noexcept {
+  if (&worker == last_used_ && worker.in_flight != 0) return 0;
+  if (!worker.ready) return kStart;
+  if (worker.link->board().asleep.load(std::memory_order_relaxed) != 0) return kWakeUp;
+  return &worker == last_used_ ? 0 : kColdCaches;
+}
+
+// The one who comes to it first. None: that one has no room just now, and will have before another would have woken up.
 ProcessPool::Worker* ProcessPool::choose(const RemoteTask& task) noexcept {
-  const bool needs_all_of_it = task.block || !task.parcel.descriptors().empty();
+  const bool needs_all_of_it = task.parcel.in_block() || !task.parcel.descriptors().empty();
   Worker* best = nullptr;
-  unsigned least = ~0U;
+  std::int64_t least = INT64_MAX;
+  bool any_idle = false;
   for (const auto& worker : workers_) {
-    if (!worker->has_room() || (needs_all_of_it && worker->in_flight != 0)) continue;
-    // Of those with as little to do, one that is awake; then the one whose caches are warm. One that is being started may take its time,
-    // for its initializer: it counts as having a task already.
-    const unsigned cost = (worker->in_flight + (worker->ready ? 0 : 1)) * 4 +
-                          (worker->link->board().asleep.load(std::memory_order_relaxed) != 0 ? 2 : 0) +
-                          (worker.get() != last_used_ ? 1 : 0);
+    if (worker->leaving || (needs_all_of_it && worker->in_flight != 0)) continue;
+    any_idle = any_idle || (worker->ready && worker->in_flight == 0);
+    if (worker->in_flight == 0 && !worker->has_room()) continue;  // its replies are being read, or it drops what was taken back
+    const std::int64_t cost = backlog(*worker) + cost_of_another(*worker);
     if (cost >= least) continue;
     least = cost;
     best = worker.get();
   }
-  return best;
+  passed_over_ = passed_over_ || (any_idle && (!best || best->in_flight != 0));
+  return best && best->has_room() ? best : nullptr;
+}
+
+// A worker has been passed over, and the dispatcher, which is about to be nudged, does not know yet.
+bool ProcessPool::may_be_forgotten() noexcept { return passed_over_ && !std::exchange(napping_, true); }
+
+// By what has been done since the last look. Eight tasks settle it; a single one counts for an eighth.
+void ProcessPool::estimate(Worker& worker, unsigned replied) noexcept {
+  if (config_.most_workers == 1 || (replied == 0 && worker.in_flight < 2 && line_.empty())) return;  // nobody asks
+  const std::int64_t now = Deadline::now_nanoseconds();
+  if (replied == 0) {
+    worker.slow = worker.in_flight != 0 && now - worker.busy_since >= kWakeUp;
+    return;
+  }
+  const std::int64_t each = (now - worker.busy_since) / replied;
+  task_nanoseconds_ += (each - task_nanoseconds_) * std::min(replied, 8U) / 8;
+  worker.busy_since = now;
+  worker.slow = false;
 }
 
 void ProcessPool::fill(Wakes& wakes) noexcept {
@@ -112,7 +151,10 @@ void ProcessPool::fill(Wakes& wakes) noexcept {
     if (!worker || !give(*worker, *task)) break;
     any = true;
   }
-  if (!any) return;
+  if (any) wake_those_given(wakes);
+}
+
+void ProcessPool::wake_those_given(Wakes& wakes) noexcept {
   // Either a worker that is about to sleep sees its slot filled, or we see that it sleeps.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   for (const auto& worker : workers_) {
@@ -128,8 +170,7 @@ void ProcessPool::wake(Worker& worker, Wakes& wakes) noexcept {
 }
 
 ProcessPool::Wakes::~Wakes() {
-  if (first_) port::futex_wake_shared(port::futex_word(first_->board().asleep), 1);
-  for (const auto& link : others_) port::futex_wake_shared(port::futex_word(link->board().asleep), 1);
+  links_.for_each([](const PoolLink& link) { port::futex_wake_shared(port::futex_word(link.board().asleep), 1); });
 }
 
 // The task is the first in line. False: its descriptors cannot go now, which the kernel bounds for each user.
@@ -138,9 +179,13 @@ bool ProcessPool::give(Worker& worker, RemoteTask& task) noexcept {
   const std::uint64_t number = ++tasks_numbered_;
   int descriptors[kMostDescriptors];
   std::size_t count = 0;
-  if (task.block) descriptors[count++] = task.block.get();
+  const bool in_block = task.parcel.in_block();
+  if (in_block) descriptors[count++] = task.parcel.block().lend();
   for (const OwnedFd& fd : task.parcel.descriptors()) descriptors[count++] = fd.get();
-  if (count != 0 && worker.link->send_descriptors(number, {descriptors, count}) != 0) return false;
+  if (count != 0 && worker.link->send_descriptors(number, {descriptors, count}) != 0) {
+    if (in_block) task.parcel.block().take_back();
+    return false;
+  }
   line_.remove(task);
 
   const std::span<const std::byte> bytes = task.parcel.bytes();
@@ -150,7 +195,7 @@ bool ProcessPool::give(Worker& worker, RemoteTask& task) noexcept {
   slot.number = number;
   slot.begun_at.store(0, std::memory_order_relaxed);
   slot.area = task.area = static_cast<std::uint8_t>(worker.link->take_area());
-  if (task.block) {
+  if (in_block) {
     slot.bytes_at = SlotBytes::Block;
   } else if (bytes.size() > PoolSlot::kInline) {
     slot.bytes_at = SlotBytes::Area;
@@ -164,11 +209,12 @@ bool ProcessPool::give(Worker& worker, RemoteTask& task) noexcept {
   task.slot = static_cast<std::uint8_t>(worker.filled % kPoolSlots);
   worker.tasks[task.slot] = &task;
   ++worker.filled;
-  ++worker.in_flight;
+  const bool was_idle = worker.in_flight++ == 0;
   worker.to_be_woken = true;
   last_used_ = &worker;
   // Release: the worker that sees it queued sees all of it.
   slot.state.store(SlotState::Queued, std::memory_order_release);
+  if (was_idle) worker.busy_since = Deadline::now_nanoseconds();
   return true;
 }
 
@@ -180,6 +226,7 @@ bool ProcessPool::withdraw(Worker& worker, std::uint64_t index) noexcept {
     return false;
   }
   RemoteTask*& task = worker.tasks[index % kPoolSlots];
+  if (task->parcel.in_block()) task->parcel.block().take_back();  // the worker drops its message unread
   worker.link->give_area_back(task->area);
   task->place = RemoteTask::Place::Nowhere;
   task->worker = nullptr;
@@ -200,7 +247,7 @@ void ProcessPool::receive(Worker& worker, const PoolSlot& slot, RemoteTask& task
 
 // What is done leaves; a worker does its tasks in their order.
 void ProcessPool::reap(Worker& worker, Ended& ended) {
-  bool replied = false;
+  unsigned replied = 0;
   for (; worker.reaped != worker.filled; ++worker.reaped) {
     PoolSlot& slot = worker.link->slot(worker.reaped);
     RemoteTask*& task = worker.tasks[worker.reaped % kPoolSlots];
@@ -216,9 +263,7 @@ void ProcessPool::reap(Worker& worker, Ended& ended) {
       }
       break;
     }
-    if (!replied) ended.links.push_back(worker.link);
-    replied = true;
-    ++replies_;
+    if (replied++ == 0) ended.links.add(worker.link);
     task->reply = &slot;  // free when it has been read
     task->link = worker.link.get();
     task->place = RemoteTask::Place::Nowhere;
@@ -226,6 +271,9 @@ void ProcessPool::reap(Worker& worker, Ended& ended) {
     ended.tasks.push_back(*std::exchange(task, nullptr));
     --worker.in_flight;
   }
+  replies_ += replied;
+  if (replied != 0 && woke_a_worker_.load(std::memory_order_relaxed)) woke_a_worker_.store(false, std::memory_order_relaxed);
+  estimate(worker, replied);
   const auto stage = worker.link->board().stage.load(std::memory_order_acquire);
   worker.ready = worker.ready || stage == PoolBoard::Stage::Ready;
   if (worker.leaving || (stage != PoolBoard::Stage::Retired && stage != PoolBoard::Stage::InitializerFailed)) return;
@@ -233,7 +281,7 @@ void ProcessPool::reap(Worker& worker, Ended& ended) {
   nudge();  // whoever was told of it may not be the dispatcher, which is to see to its end
 }
 
-// A worker that has nothing to do gets half of what the busiest one has not begun, the last first.
+// A worker that has nothing to do gets half of what the busiest one has not begun, the last first; unless that is as good as done.
 void ProcessPool::share(Wakes& wakes) noexcept {
   if (!line_.empty() || workers_.size() < 2) return;
   for (const auto& idle : workers_) {
@@ -244,6 +292,7 @@ void ProcessPool::share(Wakes& wakes) noexcept {
       if (worker->in_flight > (worker->ready ? 1U : 0U) && (!busiest || worker->in_flight > busiest->in_flight)) busiest = worker.get();
     }
     if (!busiest) return;
+    if (busiest->ready && backlog(*busiest) <= cost_of_another(*idle)) continue;
     const unsigned most = busiest->ready ? busiest->in_flight / 2 : (busiest->in_flight + 1) / 2;
     unsigned taken = 0;
     for (std::uint64_t index = busiest->filled; index != busiest->reaped && taken < most;) {
@@ -256,7 +305,9 @@ void ProcessPool::share(Wakes& wakes) noexcept {
       ++taken;
     }
     if (taken == 0) return;
-    fill(wakes);
+    while (!line_.empty() && idle->has_room() && give(*idle, *line_.front())) {
+    }
+    wake_those_given(wakes);
   }
 }
 
@@ -292,13 +343,16 @@ TaskLine ProcessPool::take_unbegun() noexcept {
 // How many have ended.
 std::size_t ProcessPool::drain() noexcept {
   Ended ended;
+  bool nudge_dispatcher = false;
   {
     Wakes wakes;
     const std::lock_guard guard{lock_};
     for (const auto& worker : workers_) reap(*worker, ended);
     fill(wakes);
     share(wakes);
+    nudge_dispatcher = may_be_forgotten();
   }
+  if (nudge_dispatcher) nudge();
   if (ended.tasks.empty()) return 0;
   const std::size_t count = finish(ended);
   Wakes wakes;
@@ -330,7 +384,7 @@ void ProcessPool::finish(RemoteTask& task) noexcept {
     }
     give_slot_back(task);
   }
-  drop_request(task);
+  drop_request(task);  // before anybody learns of the end: his next task may take the block
   if (task.failure) task.future().fail(std::move(task.failure));
   publish(task);
 }
@@ -344,7 +398,7 @@ void ProcessPool::give_slot_back(RemoteTask& task) noexcept {
 
 // Whoever has a handle may keep it for long: of what was sent nothing is kept open for that. A pipe's reader waits for its end.
 void ProcessPool::drop_request(RemoteTask& task) noexcept {
-  task.block.reset();
+  let_go_of_block(task);
   (void)task.parcel.take_descriptors();
 }
 
@@ -354,22 +408,22 @@ void ProcessPool::read_reply(RemoteTask& task) {
   const SlotBytes bytes_at = read_once(slot.bytes_at);
   const std::uint64_t size = read_once(slot.size);
   std::vector<OwnedFd> descriptors = std::move(task.received);
-  std::optional<MappedBlock> block;
-  std::span<const std::byte> bytes;
+  const auto read = [&](process::Incoming in) {
+    if (read_once(slot.kind) == SlotKind::Value) return task.accept(in);
+    task.failure = receive_failure(in, [&] { return task.describe() + " in " + task.done_by; });
+  };
   if (bytes_at == SlotBytes::Inline && size <= PoolSlot::kInline) {
-    bytes = {slot.bytes, size};
+    read(process::Incoming{{slot.bytes, size}, std::move(descriptors)});
   } else if (bytes_at == SlotBytes::Area && size <= kAreaBytes) {
-    bytes = task.link->area(task.area).first(size);
+    read(process::Incoming{task.link->area(task.area).first(size), std::move(descriptors)});
   } else if (bytes_at == SlotBytes::Block && !descriptors.empty()) {
-    block.emplace(descriptors.front(), size);
+    const LargeBlock block = LargeBlock::receive(std::move(descriptors.front()), size);
     descriptors.erase(descriptors.begin());
-    bytes = block->bytes();
+    read(process::Incoming::from_block(block, std::move(descriptors)));
+    note_use_of_block();
   } else {
     throw ProtocolError{task.describe() + ": its worker's reply makes no sense; something in it writes where it must not"};
   }
-  process::Incoming in{bytes, std::move(descriptors)};
-  if (slot.kind == SlotKind::Value) return task.accept(in);
-  task.failure = receive_failure(in, [&] { return task.describe() + " in " + task.done_by; });
 }
 
 void ProcessPool::publish(RemoteTask& task) noexcept {
@@ -419,6 +473,7 @@ void ProcessPool::call_back() noexcept {
 
 // The pool's part in a task ends; the task may be gone. Not so the pool, which everybody who comes here holds by another way.
 void ProcessPool::leave(RemoteTask& task) noexcept {
+  let_go_of_block(task);
   if (room_) room_->release();
   if (task.allowed.limit.count() != 0) {
     const std::lock_guard guard{lock_};
@@ -445,13 +500,14 @@ void ProcessPool::refuse() const {
 
 void ProcessPool::submit(RemoteTask& task) {
   bool nudge_dispatcher = false;
+  bool looks = false;
   bool accepted = false;
   bool failed = false;
   try {
     if (is_left_behind() || is_closed()) refuse();
     if (room_) wait_for_room();
     try {
-      if (!task.failure && task.parcel.bytes().size() > kAreaBytes) task.block = make_large_block(task.parcel.bytes());
+      if (!task.failure && task.parcel.bytes().size() > kAreaBytes) (void)task.parcel.block();
       if (task.parcel.descriptors().size() >= kMostDescriptors)
         throw Error{what("submit to") + ": the arguments have " + std::to_string(task.parcel.descriptors().size()) +
                     " descriptors; a task takes fewer than " + std::to_string(kMostDescriptors)};
@@ -470,9 +526,11 @@ void ProcessPool::submit(RemoteTask& task) {
           task.place = RemoteTask::Place::InLine;
           line_.push_back(task);
           fill(wakes);
+          looks = ++submits_ % 16 == 0;
           const auto* worker = static_cast<const Worker*>(task.worker);
           const bool at_once = worker && worker->in_flight == 1;
           if (!at_once && workers_.size() < config_.most_workers) nudge_dispatcher = !std::exchange(more_workers_asked_for_, true);
+          if (may_be_forgotten()) nudge_dispatcher = true;
           if (const std::int64_t limit = task.allowed.limit.count()) {
             ++limited_;
             least_limit_ = std::min(least_limit_, limit);
@@ -493,7 +551,7 @@ void ProcessPool::submit(RemoteTask& task) {
     finish(task);
   } else if (nudge_dispatcher) {
     nudge();
-  } else if (submits_.fetch_add(1, std::memory_order_relaxed) % 16 == 15) {
+  } else if (looks) {
     drain();  // whoever submits many keeps the workers busy himself
   }
 }
@@ -615,13 +673,7 @@ class ProcessPool::LookBeside final : public ThreadContext::Beside {
 
   std::uint32_t look() noexcept override {
     std::atomic<std::uint32_t>& attention = pool_.attention_;
-    attention.fetch_or(PoolDoor::kLooking, std::memory_order_seq_cst);
-    const auto is_over = [&] { return future_.done() || self_.cancel_requested(); };
-    // A worker that has just been woken may need this very processor: then looking on costs more than sleeping at once.
-    const bool looks = !pool_.woke_a_worker_.exchange(false, std::memory_order_relaxed);
-    while (looks && !is_over() && pool_.spins_.spin([&] { return pool_.drain() != 0 || is_over(); })) {
-      if (deadline_.has_passed()) break;
-    }
+    if (!std::exchange(has_just_looked_, false)) (void)pool_.look_on(future_, self_, deadline_);
     // Asked first, looked then: see PoolWorker::tell_pool().
     attention.fetch_or(PoolDoor::kSleeper, std::memory_order_seq_cst);
     attention.fetch_and(~PoolDoor::kLooking, std::memory_order_seq_cst);
@@ -634,7 +686,23 @@ class ProcessPool::LookBeside final : public ThreadContext::Beside {
   FutureState& future_;
   const Deadline deadline_;
   const Context& self_;
+  bool has_just_looked_ = true;
 };
+
+// A thread looks for as long as that has been worth it of late, ahead of all that a sleep takes.
+bool ProcessPool::look_on(FutureState& future, const Context& self, Deadline deadline) noexcept {
+  attention_.fetch_or(PoolDoor::kLooking, std::memory_order_seq_cst);
+  // A worker that has just been woken may need this very processor: then looking on costs more than sleeping at once.
+  if (woke_a_worker_.load(std::memory_order_relaxed)) {
+    woke_a_worker_.store(false, std::memory_order_relaxed);
+    return false;
+  }
+  const auto is_over = [&] { return future.done() || self.cancel_requested(); };
+  while (!is_over() && spins_.spin([&] { return drain() != 0 || is_over(); })) {
+    if (deadline.has_passed()) break;
+  }
+  return future.done();
+}
 
 // A fiber does not sleep here, as its worker has others to run; but it looks for as long as waking the dispatcher, and then its worker,
 // would cost at least.
@@ -656,6 +724,7 @@ bool ProcessPool::advance(FutureState& future, Deadline deadline) {
   if (leading_.exchange(true, std::memory_order_acquire)) return false;
   const Leading leading{*this};
   if (self.is_fiber() || !can_lead_) return look_briefly(future);
+  if (look_on(future, self, deadline)) return true;
   Entry entry;
   if (!arm(self, entry, Interruptible::Yes)) throw_interruption();
   if (!future.enlist(entry)) {
@@ -674,6 +743,17 @@ bool ProcessPool::advance(FutureState& future, Deadline deadline) {
 }
 
 // ---- the end of the pool --------------------------------------------------------------------------------------------
+
+// Of a large value. The memory is kept for the next one; the dispatcher gives it back when none has come for a while.
+void ProcessPool::note_use_of_block() noexcept {
+  if (block_used_at_.exchange(Deadline::now_nanoseconds(), std::memory_order_relaxed) == 0) nudge();
+}
+
+void ProcessPool::let_go_of_block(RemoteTask& task) noexcept {
+  if (!task.parcel.in_block()) return;
+  task.parcel.drop_block();
+  note_use_of_block();
+}
 
 void ProcessPool::nudge() noexcept {
   const std::uint64_t one = 1;

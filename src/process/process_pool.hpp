@@ -89,6 +89,8 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
     std::uint64_t filled = 0;               // slots given, and
     std::uint64_t reaped = 0;               // those that the worker has left behind: numbers that only grow
     unsigned in_flight = 0;                 // tasks there, done ones not counted
+    std::int64_t busy_since = 0;            // of those: since when the first has been the first
+    bool slow = false;                      // which takes longer than tasks do of late
     RemoteTask* tasks[kPoolSlots] = {};     // null: taken back, or none
     bool ready = false;
     bool leaving = false;                   // gets no more tasks
@@ -100,10 +102,24 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
     std::int64_t idle_since = started_at;
   };
 
+  /// Usually one.
+  class Links {
+   public:
+    void add(const std::shared_ptr<PoolLink>& link) { (first_ ? others_.emplace_back() : first_) = link; }
+    template <class F>
+    void for_each(F f) const {
+      if (first_) f(*first_);
+      for (const auto& link : others_) f(*link);
+    }
+
+   private:
+    std::shared_ptr<PoolLink> first_;
+    std::vector<std::shared_ptr<PoolLink>> others_;
+  };
   /// Tasks that have ended, to be told of outside of the lock.
   struct Ended {
     TaskLine tasks;
-    std::vector<std::shared_ptr<PoolLink>> links;  // keep the replies there
+    Links links;                                   // keep the replies there
     std::vector<OwnedFd> descriptors;              // that are closed outside, too
   };
   /// Workers that sleep and have been given something: woken when the lock has been released, as that is a system call.
@@ -113,11 +129,10 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
     Wakes(const Wakes&) = delete;
     Wakes& operator=(const Wakes&) = delete;
     ~Wakes();
-    void add(const std::shared_ptr<PoolLink>& link) { (first_ ? others_.emplace_back() : first_) = link; }
+    void add(const std::shared_ptr<PoolLink>& link) { links_.add(link); }
 
    private:
-    std::shared_ptr<PoolLink> first_;
-    std::vector<std::shared_ptr<PoolLink>> others_;
+    Links links_;
   };
   /// A context that calls what users have given. It waits for no end of the pool meanwhile: it is a part of what it would wait for.
   class CallingBack {
@@ -146,7 +161,12 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   // ---- process_pool.cpp: with lock_ ----
   void fill(Wakes& wakes) noexcept;
   [[nodiscard]] Worker* choose(const RemoteTask& task) noexcept;
+  [[nodiscard]] std::int64_t backlog(const Worker& worker) const noexcept;
+  [[nodiscard]] std::int64_t cost_of_another(const Worker& worker) const noexcept;
+  void estimate(Worker& worker, unsigned replied) noexcept;
+  [[nodiscard]] bool may_be_forgotten() noexcept;
   [[nodiscard]] bool give(Worker& worker, RemoteTask& task) noexcept;
+  void wake_those_given(Wakes& wakes) noexcept;
   void wake(Worker& worker, Wakes& wakes) noexcept;
   static void receive(Worker& worker, const PoolSlot& slot, RemoteTask& task) noexcept;
   void reap(Worker& worker, Ended& ended);
@@ -161,12 +181,13 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] std::vector<int> workers_needed_for_room();
   void explain_as(const char* where, char* text, std::size_t room) const noexcept;
   std::size_t drain() noexcept;
+  [[nodiscard]] bool look_on(FutureState& future, const Context& self, Deadline deadline) noexcept;
   [[nodiscard]] bool look_briefly(FutureState& future) noexcept;
   std::size_t finish(Ended& ended) noexcept;
   void finish(RemoteTask& task) noexcept;
   void read_reply(RemoteTask& task);
   static void give_slot_back(RemoteTask& task) noexcept;
-  static void drop_request(RemoteTask& task) noexcept;
+  void drop_request(RemoteTask& task) noexcept;
   void publish(RemoteTask& task) noexcept;
   void call_back() noexcept;
   void leave(RemoteTask& task) noexcept;
@@ -174,6 +195,8 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   void close(End end) noexcept;
   void wait_for_end();
   [[noreturn]] void refuse() const;
+  void note_use_of_block() noexcept;
+  void let_go_of_block(RemoteTask& task) noexcept;
   void nudge() noexcept;
   [[nodiscard]] bool is_left_behind() const noexcept { return process_ != this_process(); }
   [[nodiscard]] std::string what(const char* operation) const;
@@ -200,6 +223,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] std::exception_ptr cause_of_end(const RemoteTask& task, const Worker& worker, int exit_code, bool terminated) const;
   void count_death(const Worker& worker, int exit_code) noexcept;
   void break_down(const std::string& why) noexcept;
+  [[nodiscard]] std::int64_t trim_blocks() noexcept;
   [[nodiscard]] bool has_ended() noexcept;
   void sleep(std::int64_t until) noexcept;
 
@@ -219,7 +243,11 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   TaskLine line_;
   Worker* last_used_ = nullptr;
   std::uint64_t tasks_numbered_ = 0;
+  std::uint64_t submits_ = 0;
   std::uint64_t replies_ = 0;
+  std::int64_t task_nanoseconds_ = 1'000'000;  // that a task takes of late; long, until it is known
+  bool passed_over_ = false;  // a worker that has nothing to do, as another will soon have done what there is; the dispatcher
+  bool napping_ = false;      // makes sure of that: it looks again soon
   std::size_t limited_ = 0;  // unfinished tasks with a limit, and
   std::int64_t least_limit_ = INT64_MAX;  // the least there has been
   bool more_workers_asked_for_ = false;
@@ -233,8 +261,8 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   std::atomic<std::size_t> unfinished_{0};  // tasks submitted, and not yet told of
   std::atomic<bool> leading_{false};
   std::atomic<std::int64_t> next_look_{0};  // until when the dispatcher sleeps
-  std::atomic<unsigned> submits_{0};
   std::atomic<bool> woke_a_worker_{false};
+  std::atomic<std::int64_t> block_used_at_{0};  // by a large value, the last time; 0: none is kept
   SpinBudget spins_;  // the leader's, and if that is a fiber: it keeps its worker meanwhile
   SpinBudget fiber_spins_{5'000};
   Event ended_;
@@ -251,6 +279,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   std::int64_t closing_since_ = 0;
   std::uint64_t replies_at_last_death_ = 0;
   bool found_many_ = false;
+  std::uint64_t replies_at_last_look_ = 0;
   bool somebody_died_ = false;
 };
 

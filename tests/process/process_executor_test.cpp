@@ -526,6 +526,55 @@ TYPED_TEST(ProcessExecutor, ProcessLocksMayBeArguments) {
   });
 }
 
+// ---- who does what ---------------------------------------------------------------------------------------------------
+
+/// Holds a task up as long as a file is there. Unlike with a Gate, the task brings no descriptor, whose arrival its worker tells of.
+class Obstacle {
+ public:
+  Obstacle() : fd_{::mkstemp(path_.data())} {
+    if (!fd_) throw OSError{errno, "making a file"};
+  }
+  Obstacle(const Obstacle&) = delete;
+  Obstacle& operator=(const Obstacle&) = delete;
+  ~Obstacle() { remove(); }
+  void remove() const { ::unlink(path_.c_str()); }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_ = testing::TempDir() + "weft-obstacle-XXXXXX";
+  OwnedFd fd_;
+};
+int wait_until_gone(const std::string& path) {
+  while (::access(path.c_str(), F_OK) == 0) ::usleep(200);
+  return 1;
+}
+
+// One worker does very short tasks alone, and the other may sleep; but that is a guess.
+TEST(ProcessExecutorWorkers, ATaskBehindALongOneGoesToAnotherThoughNobodyWaits) {
+  ProcessPoolExecutor pool{2};
+  {
+    Gate both;
+    Future<int> one = pool.submit(pass_then_pid, both.entrance());
+    Future<int> other = pool.submit(pass_then_pid, both.entrance());
+    EXPECT_TRUE(eventually([&] { return one.running() && other.running(); }));
+    both.open();
+    EXPECT_NE(one.get(), other.get());
+  }
+  for (int round = 0; round < 10; ++round) {
+    std::vector<Future<int>> quick;
+    for (int i = 0; i < 300; ++i) quick.push_back(pool.submit(twice, i));
+    for (int i = 0; i < 300; ++i) EXPECT_EQ(quick[static_cast<std::size_t>(i)].get(), 2 * i);
+    sleep_for(std::chrono::milliseconds{2});  // so that workers and dispatcher usually sleep: otherwise somebody looks anyway
+    const Obstacle obstacle;
+    Future<int> held = pool.submit(wait_until_gone, obstacle.path());
+    std::vector<Future<int>> behind;
+    for (int i = 0; i < 5; ++i) behind.push_back(pool.submit(twice, i));
+    for (const Future<int>& future : behind) EXPECT_TRUE(eventually([&] { return future.done(); }));
+    obstacle.remove();
+    EXPECT_EQ(held.get(), 1);
+  }
+}
+
 // ---- options -----------------------------------------------------------------------------------------------------------
 
 int initialized = 0;

@@ -157,7 +157,9 @@ struct RemoteLimits {
 /// The part of a task that does not depend on its result. What is not said to be anybody's is the pool's, guarded by its lock.
 class RemoteTask {
  public:
-  RemoteTask(std::shared_ptr<ProcessPoolCore> pool, RemoteLimits limits) noexcept : core{std::move(pool)}, allowed{limits} {}
+  RemoteTask(std::shared_ptr<ProcessPoolCore> pool, RemoteLimits limits) noexcept : core{std::move(pool)}, allowed{limits} {
+    parcel.put_large_in_block();
+  }
   RemoteTask(const RemoteTask&) = delete;
   RemoteTask& operator=(const RemoteTask&) = delete;
 
@@ -189,7 +191,6 @@ class RemoteTask {
   void (*function)() = nullptr;                  // what describe() names, or
   const std::type_info* function_type = nullptr;
   std::exception_ptr failure;
-  OwnedFd block;  // what is to be sent, if it is large
 
   Place place = Place::Nowhere;
   std::uint8_t slot = 0;
@@ -307,6 +308,7 @@ auto submit_sent_chunk(const std::shared_ptr<ProcessPoolCore>& core, RemoteLimit
     out(callable, static_cast<std::uint64_t>(inputs.size()));
     if constexpr (goes_as_array<Arguments>) {
       using T = std::tuple_element_t<0, Arguments>;
+      out.reserve(inputs.size() * sizeof(T));
       for (const Arguments& input : inputs) out.write(&std::get<0>(input), sizeof(T));
     } else {
       for (const Arguments& input : inputs) out(input);

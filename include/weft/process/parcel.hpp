@@ -55,6 +55,11 @@ class Outgoing {
     size_ += size;
   }
 
+  /// So many more bytes will come: they are copied once then.
+  void reserve(std::size_t size) {
+    if (size > capacity_ - size_) grow_for(size);
+  }
+
   /// Sends a descriptor, which is duplicated: `fd` may be closed at once.
   void attach(int fd) { attach(OwnedFd::duplicate(fd)); }
   void attach(OwnedFd fd) { descriptors_.push_back(std::move(fd)); }
@@ -77,14 +82,18 @@ class Outgoing {
   /// to the heap.
   void put_large_in_block() noexcept { large_in_block_ = true; }
   [[nodiscard]] bool in_block() const noexcept { return block_ != nullptr; }
-  /// The block, of the size of bytes(), which is empty from then on.
+  /// The block, of the size of bytes(); they move to one if they are not in one. Nothing more is written then.
+  [[nodiscard]] detail::LargeBlock& block();
+  /// The same, and the caller's: bytes() is empty from then on.
   [[nodiscard]] detail::LargeBlock take_block();
+  /// Lets go of the block, if there is one, and so of bytes().
+  void drop_block() noexcept;
 
  private:
   void write_beyond(const void* bytes, std::size_t size);
+  void grow_for(std::size_t size);
   void grow(std::size_t size);
   void grow_block(std::size_t size);
-  void drop_block() noexcept;
 
   std::byte* begin_ = nullptr;
   std::size_t size_ = 0;
