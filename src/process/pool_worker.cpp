@@ -17,6 +17,7 @@
 #include "base/cause.hpp"
 #include "port/futex.hpp"
 #include "port/processor.hpp"
+#include "port/throw_trace.hpp"
 #include "process/remote_failure.hpp"
 #include "process/spin_budget.hpp"
 
@@ -123,9 +124,11 @@ class PoolWorker {
     const bool in_area = slot.bytes_at == SlotBytes::Area;
     const std::span<std::byte> room = in_area ? link_.area(slot.area) : std::span{slot.bytes};
     try {
-      process::Outgoing out{room};
-      run(slot, out);
-      reply(slot, SlotKind::Value, out);
+      port::watch_throw(thrown_, [&] {
+        process::Outgoing out{room};
+        run(slot, out);
+        reply(slot, SlotKind::Value, out);
+      });
     } catch (...) {
       fail(slot, std::current_exception());
     }
@@ -181,7 +184,7 @@ class PoolWorker {
   void fail(PoolSlot& slot, const std::exception_ptr& why) {
     try {
       process::Outgoing out;
-      send_failure(out, why);
+      send_failure(out, why, thrown_.callers());
       return reply(slot, SlotKind::Failure, out);
     } catch (...) {
       // There is no memory for it, or no descriptor for a long one.
@@ -218,6 +221,7 @@ class PoolWorker {
   const std::uint64_t most_tasks_;
   std::vector<std::byte> initializer_;
   SpinBudget spins_;
+  port::ThrowTrace thrown_;  // of the task that failed last
 };
 
 }  // namespace
