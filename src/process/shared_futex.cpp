@@ -27,6 +27,12 @@ using weft::detail::kTimedOut;
 using weft::detail::Outcome;
 using weft::detail::Wait;
 
+/// A word that fibers wait for, and calls of select().
+struct WatchedWord {
+  const std::atomic<std::uint32_t>* word = nullptr;  // null: nobody waits
+  SharedWaiter* first = nullptr;
+};
+
 namespace {
 
 constexpr std::int64_t kShortestTick = 10'000'000;
@@ -36,31 +42,7 @@ constexpr std::size_t kMostPidfds = 128;  // processes watched by descriptor; mo
 constexpr auto kSliceWithoutHelpers = std::chrono::milliseconds{5};
 
 using SharedWord = std::atomic<std::uint32_t>;
-
-struct WatchedWord;
-
-/// One wait, in the blocked frame. Guarded by Waits::lock, as all that follows.
-struct Waiter {
-  const SharedWord* word;
-  std::uint32_t expected;
-  Look look;
-  Entry entry;
-  bool linked = false;
-  Waiter* next = nullptr;
-  Waiter* previous = nullptr;
-  // A fiber's: among those of the same word.
-  WatchedWord* watched = nullptr;
-  Waiter* next_of_word = nullptr;
-  Waiter* previous_of_word = nullptr;
-
-  [[nodiscard]] bool has_changed() const noexcept { return word->load(std::memory_order_seq_cst) != expected; }
-};
-
-/// A word that fibers wait for.
-struct WatchedWord {
-  const SharedWord* word = nullptr;  // null: nobody waits
-  Waiter* first = nullptr;
-};
+using Waiter = SharedWaiter;
 
 /// A thread that sleeps on as many words at once as the kernel takes, for fibers.
 struct WordWatcher {
@@ -111,6 +93,7 @@ class Waits {
   [[nodiscard]] static Entry* fire_changed(WordWatcher& watcher, std::vector<port::FutexWord>& sleep_on);
   [[nodiscard]] bool start_looking() noexcept;
   [[nodiscard]] bool watch_word_of(Waiter& waiter) noexcept;
+  [[nodiscard]] bool is_watched(const std::uint32_t* address) noexcept;
   [[nodiscard]] WordWatcher* add_word_watcher() noexcept;
   static void unlink(Waiter& waiter, Waiter*& all) noexcept;
   void forget() noexcept;
@@ -233,6 +216,11 @@ bool Waits::watch_word_of(Waiter& waiter) noexcept {
   return true;
 }
 
+// As one of several entries of its wait, if it is.
+bool claim_for(Waiter& waiter) noexcept {
+  return weft::detail::claim(*waiter.entry, static_cast<Outcome>(waiter.entry->index | kFired));
+}
+
 // Those whose word is not as they expect it; what the others wait for goes into `sleep_on`. A wake-up may have been
 // meant for any of a word's waiters, and two of them may have come as one, so that only the values count.
 Entry* Waits::fire_changed(WordWatcher& watcher, std::vector<port::FutexWord>& sleep_on) {
@@ -247,14 +235,25 @@ Entry* Waits::fire_changed(WordWatcher& watcher, std::vector<port::FutexWord>& s
       next = waiter->next_of_word;
       if (waiter->expected == value) continue;
       unlink(*waiter, all);
-      if (!weft::detail::claim(waiter->entry, kFired)) continue;
-      waiter->entry.next = fired;
-      fired = &waiter->entry;
+      if (!claim_for(*waiter)) continue;
+      waiter->entry->next = fired;
+      fired = waiter->entry;
     }
     if (watched.word) sleep_on.push_back({port::futex_word(*watched.word), value, true});
   }
   while (watcher.used > 0 && !watcher.words[watcher.used - 1].word) --watcher.used;
   return fired;
+}
+
+[[gnu::noinline]] bool Waits::is_watched(const std::uint32_t* address) noexcept {
+  const std::lock_guard guard{lock_};
+  for (const WordWatcher* watcher : watchers_) {
+    for (std::size_t i = 0; i < watcher->used; ++i) {
+      const WatchedWord& watched = watcher->words[i];
+      if (watched.word && port::futex_word(*watched.word) == address) return true;
+    }
+  }
+  return false;
 }
 
 void Waits::watch_words(WordWatcher& watcher) {
@@ -272,6 +271,11 @@ void Waits::watch_words(WordWatcher& watcher) {
     // A word whose last waiter has left since may be unmapped: -EFAULT, and a new look. Without futex_waitv (before
     // Linux 5.16) the words are looked at every millisecond.
     const int result = port::futex_wait_any(sleep_on.data(), sleep_on.size(), Deadline::never());
+    // Woken for a word that nobody here waits for any more: whoever else sleeps on it was meant. (It may be unmapped by now, which the
+    // kernel finds out.)
+    if (result > 0 && !is_watched(sleep_on[static_cast<std::size_t>(result)].address)) {
+      port::futex_wake_shared(sleep_on[static_cast<std::size_t>(result)].address, 1);
+    }
     if (result == -ENOSYS || result == -EPERM) {
       const bool anybody = sleep_on.size() > 1;
       port::futex_wait(sleep_on[0].address, sleep_on[0].expected,
@@ -316,9 +320,9 @@ Entry* Waits::look_at_all(bool& moved) noexcept {
     next = waiter->next;
     if (!waiter->has_changed() && !(waiter->look.call && waiter->look.call(waiter->look.object))) continue;
     unlink(*waiter, first_);
-    if (!weft::detail::claim(waiter->entry, kFired)) continue;
-    waiter->entry.next = fired;
-    fired = &waiter->entry;
+    if (!claim_for(*waiter)) continue;
+    waiter->entry->next = fired;
+    fired = waiter->entry;
   }
   std::erase_if(processes_, [](const WatchedProcess& process) { return !process.asked_for; });
   moved = fired || std::exchange(is_new_, false);
@@ -371,6 +375,9 @@ void Waits::watch_all() {
 
 bool watched_process_is_gone(ProcessStamp stamp) noexcept { return waits().is_gone(stamp); }
 
+bool shared_enlist(SharedWaiter& waiter) noexcept { return waits().enlist(waiter, true); }
+void shared_withdraw(SharedWaiter& waiter) noexcept { waits().withdraw(waiter); }
+
 int shared_wake(const SharedWord& word, int count) noexcept {
   return port::futex_wake_shared(port::futex_word(word), count);
 }
@@ -378,8 +385,9 @@ int shared_wake(const SharedWord& word, int count) noexcept {
 Outcome shared_wait(const SharedWord& word, std::uint32_t expected, const Wait& record, Deadline deadline,
                     Interruptible interruptible, Look look) noexcept {
   Context& self = weft::detail::current_context();
-  Waiter waiter{.word = &word, .expected = expected, .look = look, .entry = {}};
-  if (!weft::detail::arm(self, waiter.entry, interruptible)) return weft::detail::kInterrupted;
+  Entry entry;
+  Waiter waiter{.word = &word, .expected = expected, .look = look, .entry = &entry};
+  if (!weft::detail::arm(self, entry, interruptible)) return weft::detail::kInterrupted;
   const bool watched = waits().enlist(waiter, self.is_fiber());
   const Deadline until =
       watched ? deadline : Deadline::earlier(deadline, Deadline::after(kSliceWithoutHelpers));
