@@ -35,6 +35,11 @@ if(WEFT_BOOST_CONTEXT)
   target_link_libraries(weft_objects PRIVATE Boost::context)
 endif()
 
+# What only a child of fork() calls is bound as the program starts: else each child would look it up anew, by tables of all libraries that
+# it has to be given page by page, which takes it as long as all the rest.
+set_source_files_properties("${PROJECT_SOURCE_DIR}/src/process/child.cpp" "${PROJECT_SOURCE_DIR}/src/process/lifeline.cpp"
+  PROPERTIES COMPILE_OPTIONS -fno-plt)
+
 # Full debug information in one file: its types are all that the debugger script needs (tools/gdb/weft-gdb.py).
 set_source_files_properties("${PROJECT_SOURCE_DIR}/src/engine/scheduler.cpp" PROPERTIES COMPILE_OPTIONS -g)
 

@@ -7,6 +7,8 @@
 
 #include <weft/base/error.hpp>
 
+#include "base/kept_errno.hpp"
+
 namespace weft {
 
 OwnedFd OwnedFd::duplicate(int fd) {
@@ -18,9 +20,8 @@ OwnedFd OwnedFd::duplicate(int fd) {
 void OwnedFd::reset(int fd) noexcept {
   const int old = std::exchange(fd_, fd);
   if (old < 0) return;
-  const int error = errno;
+  const KeptErrno kept;
   ::close(old);
-  errno = error;
 }
 
 }  // namespace weft

@@ -1,9 +1,11 @@
 #include "engine/deadlock.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <unordered_map>
 
+#include "engine/far_watch.hpp"
 #include "engine/symbols.hpp"
 #include "engine/thread_context.hpp"
 #include "port/cpu_time.hpp"
@@ -64,17 +66,16 @@ std::vector<bool> stuck_ones(const Edges& edges) {
 }
 
 /// Everything that the waits of a circle depend on.
-std::vector<SeenWait> foundation(const std::vector<std::size_t>& circle, const std::vector<SeenWait>& waits,
-                                 const Edges& edges) {
-  std::vector<bool> reached(waits.size(), false);
+std::vector<std::size_t> foundation(const std::vector<std::size_t>& circle, const Edges& edges) {
+  std::vector<bool> reached(edges.size(), false);
   std::vector<std::size_t> open = circle;
-  std::vector<SeenWait> all;
+  std::vector<std::size_t> all;
   while (!open.empty()) {
     const std::size_t at = open.back();
     open.pop_back();
     if (reached[at]) continue;
     reached[at] = true;
-    all.push_back(waits[at]);
+    all.push_back(at);
     open.insert(open.end(), edges[at].begin(), edges[at].end());
   }
   return all;
@@ -109,7 +110,8 @@ std::string line(const WaitStory& story, const std::string& holders, std::int64_
   if (story.kind == WaitKind::Join) text += ' ' + holders;
   if (const std::string place = places.of(story.callers); !place.empty()) text += "  at " + place;
   if (!holders.empty() && story.kind != WaitKind::Join) {
-    text += (story.kind == WaitKind::Future ? ", which needs " : ", held by ") + holders;
+    const bool is_work = story.kind == WaitKind::Future || story.kind == WaitKind::Room || story.kind == WaitKind::Process;
+    text += (is_work ? ", which needs " : ", held by ") + holders;
   }
   return text;
 }
@@ -149,6 +151,23 @@ const SeenWait& victim_of(const std::vector<SeenWait>& circle) {
   });
 }
 
+std::vector<SeenWait> those(const std::vector<std::size_t>& indices, const std::vector<SeenWait>& waits) {
+  std::vector<SeenWait> all;
+  for (const std::size_t index : indices) all.push_back(waits[index]);
+  return all;
+}
+
+/// Of several processes: only of the victim, which is here, more is known than what was published.
+WaitReport describe(const FarDeadlock& found, const SeenWait& victim, std::int64_t now, WaitReport::Signature signature) {
+  WaitReport report{found.headline, now, signature};
+  for (const FarDeadlock::Member& member : found.members) {
+    WaitStory story = member.story;
+    if (&member == &found.members.front()) story.callers = tell(victim).callers;
+    report.add(std::move(story), member.holders);
+  }
+  return report;
+}
+
 std::vector<std::vector<std::size_t>> circles_in(const Edges& edges) {
   const std::vector<bool> stuck = stuck_ones(edges);
   std::vector<std::size_t> visited_from(edges.size(), kNobody);
@@ -173,6 +192,27 @@ std::vector<std::vector<std::size_t>> find_circles(const std::vector<SeenWait>& 
   return circles_in(edges_among(waits));
 }
 
+std::vector<Knot> find_knots(const std::vector<SeenWait>& waits) {
+  const Edges edges = edges_among(waits);
+  std::vector<Knot> knots;
+  for (auto& circle : circles_in(edges)) {
+    std::vector<std::size_t> all = foundation(circle, edges);
+    knots.push_back({std::move(circle), std::move(all)});
+  }
+  return knots;
+}
+
+std::vector<bool> find_stuck(const std::vector<SeenWait>& waits) { return stuck_ones(edges_among(waits)); }
+
+namespace {
+
+constinit std::atomic<FarWatch*> watch_of_others{nullptr};
+
+}  // namespace
+
+void set_far_watch(FarWatch& watch) noexcept { watch_of_others.store(&watch, std::memory_order_release); }
+FarWatch* far_watch() noexcept { return watch_of_others.load(std::memory_order_acquire); }
+
 std::string WaitReport::text() const {
   std::string text = headline_;
   const CallPlaces places;
@@ -189,7 +229,7 @@ const DeadlockWatch::Reported* DeadlockWatch::reported(WaitReport::Signature sig
 bool DeadlockWatch::has_seen_waits_before(std::int64_t moment) const noexcept { return looked_at_ >= moment; }
 
 void DeadlockWatch::remember(WaitReport::Signature signature, std::string text) {
-  reported_.push_back({signature, std::move(text)});
+  reported_.push_back({signature, std::move(text), Deadline::now_nanoseconds()});
   next_look_ = 0;
 }
 
@@ -198,29 +238,55 @@ std::vector<WaitReport> DeadlockWatch::look(const std::vector<Scheduler*>& sched
   looked_at_ = now - kGrace;
   const std::int64_t begin = port::thread_cpu_nanoseconds();
   const std::vector<SeenWait> waits = held_up(schedulers, looked_at_);
+  std::vector<FarDeadlock> beyond;
+  if (FarWatch* const others = far_watch()) {
+    const bool any = std::any_of(waits.begin(), waits.end(), [](const SeenWait& seen) { return !seen.far.empty(); });
+    OwnLook own{.begin = now, .waits = waits, .nobody_else = any && nobody_else_may_act(schedulers, waits)};
+    own.end = Deadline::now_nanoseconds();
+    beyond = others->look(own);
+  }
   const std::int64_t took = port::thread_cpu_nanoseconds() - begin;
   next_look_ = now + std::max(kLookEvery, took * kShareOfTime);
-  std::vector<Reported> seen_again;
-  std::vector<WaitReport> fresh;
-  const Edges edges = edges_among(waits);
-  for (const auto& members : circles_in(edges)) {
-    const std::vector<SeenWait> involved = foundation(members, waits, edges);
+  Findings findings;
+  look_here(waits, now, findings);
+  look_beyond(waits, beyond, now, findings);
+  reported_ = std::move(findings.seen_again);
+  return std::move(findings.fresh);
+}
+
+void DeadlockWatch::look_here(const std::vector<SeenWait>& waits, std::int64_t now, Findings& findings) const {
+  for (const Knot& knot : find_knots(waits)) {
+    const std::vector<SeenWait> involved = those(knot.all, waits);
     if (!is_confirmed(involved)) continue;
-    std::vector<SeenWait> circle;
-    for (const std::size_t member : members) circle.push_back(waits[member]);
+    const std::vector<SeenWait> circle = those(knot.circle, waits);
     const SeenWait& victim = victim_of(circle);
     const WaitReport::Signature signature{victim.id, victim.epoch};
     if (const Reported* known = reported(signature)) {
       if (deadlock_policy() == DeadlockPolicy::Throw && victim.can_throw) {
         (void)interrupt_for_deadlock(*victim.context, victim.id, victim.epoch, known->text);
       }
-      seen_again.push_back(*known);
+      findings.seen_again.push_back(*known);
     } else {
-      fresh.push_back(describe(circle, involved, now, signature));
+      findings.fresh.push_back(describe(circle, involved, now, signature));
     }
   }
-  reported_ = std::move(seen_again);
-  return fresh;
+}
+
+void DeadlockWatch::look_beyond(const std::vector<SeenWait>& waits, const std::vector<FarDeadlock>& deadlocks, std::int64_t now,
+                                Findings& findings) const {
+  for (const FarDeadlock& found : deadlocks) {
+    const SeenWait& victim = waits[found.victim];
+    const WaitReport::Signature signature{victim.id, victim.epoch};
+    if (const Reported* known = reported(signature)) {
+      // What was proved before the report went out may have been resolved meanwhile.
+      if (known->at <= found.proved_until && deadlock_policy() == DeadlockPolicy::Throw && victim.can_throw) {
+        (void)interrupt_for_deadlock(*victim.context, victim.id, victim.epoch, known->text);
+      }
+      findings.seen_again.push_back(*known);
+    } else {
+      findings.fresh.push_back(describe(found, victim, now, signature));
+    }
+  }
 }
 
 std::optional<WaitReport> DeadlockWatch::look_for_standstill(const std::vector<Scheduler*>& schedulers, std::int64_t now) {

@@ -13,10 +13,19 @@
 namespace weft::detail {
 
 class Scheduler;
+struct FarDeadlock;
 
 /// The indices of contexts that wait for each other in a circle, one circle after the other. A context is stuck when every one of
-/// those who must act to end its wait is stuck; circles are made of stuck ones.
+/// those who must act to end its wait is stuck; circles are made of stuck ones. SeenWait::far is not looked at.
 [[nodiscard]] std::vector<std::vector<std::size_t>> find_circles(const std::vector<SeenWait>& waits);
+/// A circle, and everything that its waits depend on, itself included.
+struct Knot {
+  std::vector<std::size_t> circle;
+  std::vector<std::size_t> all;
+};
+[[nodiscard]] std::vector<Knot> find_knots(const std::vector<SeenWait>& waits);
+/// Of each whether it is stuck.
+[[nodiscard]] std::vector<bool> find_stuck(const std::vector<SeenWait>& waits);
 
 /// What is known of contexts that wait, collected while they cannot leave their waits, so that the text can be made later.
 class WaitReport {
@@ -60,7 +69,8 @@ class DeadlockWatch {
   /// Reports to be made, of deadlocks that were not remember()ed. Those that were are resolved: the one that blocked last, of those
   /// that may throw, gets the report as its DeadlockError.
   [[nodiscard]] std::vector<WaitReport> look(const std::vector<Scheduler*>& schedulers, std::int64_t now);
-  /// It has been reported, in these words; the next look(), which is due at once, may resolve it.
+  /// It has been reported, in these words; the next look(), which is due at once, may resolve it. One that spans processes is
+  /// resolved when it has been seen to last since.
   void remember(WaitReport::Signature signature, std::string text);
 
   /// Whether it has looked at all waits that began before then.
@@ -73,9 +83,18 @@ class DeadlockWatch {
   struct Reported {
     WaitReport::Signature signature;
     std::string text;
+    std::int64_t at;  // when it had been reported
+  };
+
+  struct Findings {
+    std::vector<WaitReport> fresh;
+    std::vector<Reported> seen_again;
   };
 
   [[nodiscard]] const Reported* reported(WaitReport::Signature signature) const;
+  void look_here(const std::vector<SeenWait>& waits, std::int64_t now, Findings& findings) const;
+  void look_beyond(const std::vector<SeenWait>& waits, const std::vector<FarDeadlock>& deadlocks, std::int64_t now,
+                   Findings& findings) const;
 
   std::vector<Reported> reported_;
   std::int64_t looked_at_ = 0;  // waits that began before then

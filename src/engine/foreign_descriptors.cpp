@@ -192,7 +192,11 @@ void foreign_closed(unsigned first, unsigned last) noexcept {
   });
 }
 
+// Without an epoll instance nobody has waited since the program or the fork before: then the table's pages are not touched, each of which
+// the child would have to be given.
 void forget_foreign_waiters() noexcept {
+  const int epoll = epoll_instance.load(std::memory_order_relaxed);
+  if (epoll < 0) return;
   for (std::atomic<Chunk*>& place : chunks) {
     Chunk* chunk = place.load(std::memory_order_acquire);
     if (!chunk) continue;
@@ -201,7 +205,8 @@ void forget_foreign_waiters() noexcept {
       descriptor.state_.store(0, std::memory_order_relaxed);
     }
   }
-  if (const int epoll = epoll_instance.exchange(-1, std::memory_order_relaxed); epoll >= 0) ::syscall(SYS_close, epoll);
+  epoll_instance.store(-1, std::memory_order_relaxed);
+  ::syscall(SYS_close, epoll);
 }
 
 }  // namespace weft::detail

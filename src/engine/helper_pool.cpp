@@ -36,6 +36,11 @@ void HelperPool::submit(UniqueFunction<void()> job) {
   }
 }
 
+bool HelperPool::rests() {
+  const std::lock_guard guard{lock_};
+  return jobs_.empty() && idle_ == threads_;
+}
+
 void HelperPool::start_thread() {
   try {
     start_engine_thread(name_.c_str(), [this] { serve(); });
@@ -72,6 +77,11 @@ void HelperPool::serve() {
 
 HelperPool& blocking_helpers() { return made_on_first_use(blocking_pool, "weft-blocking", kMostBlocking); }
 HelperPool& resolver_helpers() { return made_on_first_use(resolver_pool, "weft-resolver", kMostResolving); }
+
+bool helpers_rest() {
+  HelperPool* const pool = blocking_pool.load(std::memory_order_acquire);
+  return !pool || pool->rests();
+}
 
 void forget_helpers() noexcept {
   blocking_pool.store(nullptr, std::memory_order_relaxed);

@@ -17,6 +17,8 @@ class HelperPool {
   HelperPool(std::string name, unsigned most) : name_{std::move(name)}, most_{most} {}
 
   void submit(UniqueFunction<void()> job);
+  /// Whether nothing is being done, nor about to be.
+  [[nodiscard]] bool rests();
 
  private:
   void start_thread();
@@ -34,6 +36,8 @@ class HelperPool {
 /// The pools behind weft::blocking(), and for waiting for name servers. Never destroyed; new ones in a forked child.
 [[nodiscard]] HelperPool& blocking_helpers();
 [[nodiscard]] HelperPool& resolver_helpers();
+/// Whether no helper runs a function of the program's. For the monitor.
+[[nodiscard]] bool helpers_rest();
 void forget_helpers() noexcept;
 
 }  // namespace weft::detail

@@ -1,6 +1,7 @@
 #include "engine/monitor.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <mutex>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "engine/coarse_clock.hpp"
 #include "engine/deadlock.hpp"
 #include "engine/engine_thread.hpp"
+#include "engine/far_watch.hpp"
 #include "engine/immortal.hpp"
 #include "engine/scheduler.hpp"
 #include "engine/stall.hpp"
@@ -86,6 +88,27 @@ bool has_seen_waits_before(std::int64_t moment) {
   return m.deadlocks.has_seen_waits_before(moment);
 }
 
+FarWatch::Bell far_bell() {
+  Monitor& m = monitor();
+  const std::lock_guard guard{m.lock};
+  return far_watch() ? far_watch()->bell() : FarWatch::Bell{};
+}
+
+// Until somebody of this process takes the flag back, or another process rings: what that one has found concerns waits that are told of.
+void sleep_until_stirred(std::atomic<std::uint32_t>& asleep) {
+  const FarWatch::Bell bell = far_bell();
+  const port::FutexWord words[] = {{port::futex_word(asleep), 1, false},
+                                   {bell.word ? port::futex_word(*bell.word) : nullptr, bell.seen, true}};
+  while (asleep.load(std::memory_order_acquire) == 1) {
+    // Before Linux 5.16 two words cannot be waited for.
+    const int result = port::futex_wait_any(words, bell.word ? 2 : 1, Deadline::never());
+    if (result == -ENOSYS || result == -EPERM) {
+      port::futex_wait(words[0].address, 1, bell.word ? Deadline::after(Duration{kTickWhileAsleep}) : Deadline::never());
+    }
+    if (bell.has_rung()) asleep.store(0, std::memory_order_relaxed);
+  }
+}
+
 void run() {
   Monitor& m = monitor();
   std::int64_t tick = kTick;
@@ -93,7 +116,7 @@ void run() {
   std::int64_t quiet_since = 0;
   for (;;) {
     port::futex_wait(port::futex_word(m.asleep), 0, Deadline::after(Duration{tick}));
-    if (m.stirred.exchange(false, std::memory_order_relaxed)) quiet = 0;
+    if (m.stirred.exchange(false, std::memory_order_relaxed) || far_bell().has_rung()) quiet = 0;
     if (quiet == 0) quiet_since = Deadline::now_nanoseconds();
     look_for_deadlocks();
     if (const Activity activity = watch_all(); activity != Activity::Asleep) {
@@ -111,7 +134,7 @@ void run() {
     if (watch_all() != Activity::Asleep || m.stirred.load(std::memory_order_relaxed)) {
       m.asleep.store(0, std::memory_order_relaxed);
     } else {
-      while (m.asleep.load(std::memory_order_acquire) == 1) port::futex_wait(port::futex_word(m.asleep), 1, {});
+      sleep_until_stirred(m.asleep);
     }
     quiet = 0;
     tick = kTick;

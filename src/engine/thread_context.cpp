@@ -122,7 +122,7 @@ void become_plain_thread() noexcept {
   if (!current) return;
   // A fiber's stack goes on as it is; only its context is another kind now, under the same id.
   auto* context = new ThreadContext{current->id};  // not by make_context(): its lock is held
-  context->thread_id.store(::gettid(), std::memory_order_relaxed);
+  context->thread_id.store(::getpid(), std::memory_order_relaxed);  // the same in a process's only thread
   context->next_made = all_made.load(std::memory_order_relaxed);
   all_made.store(context, std::memory_order_release);
   inherit_locals(*context, *current);

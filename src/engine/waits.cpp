@@ -1,11 +1,19 @@
 #include "engine/waits.hpp"
 
+#include <dirent.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <unordered_set>
+
+#include "engine/far_watch.hpp"
 #include "engine/fiber_context.hpp"
+#include "engine/helper_pool.hpp"
 #include "engine/scheduler.hpp"
 #include "engine/thread_context.hpp"
+#include "port/sanitizer.hpp"
 
 namespace weft::detail {
 
@@ -119,9 +127,12 @@ std::vector<SeenWait> held_up(const std::vector<Scheduler*>& schedulers, std::in
     const Pin pin{context};
     if (!pin || !pin.wait().holders || pin.wait().timed || pin.wait().since > before) return;
     std::vector<std::uint64_t> holders = holders_of(pin.wait());
-    if (holders.empty()) return;
+    std::vector<FarHolder> far;
+    if (holders.empty() && far_watch() && pin.wait().outside) far = far_watch()->holders_of(pin.wait());
+    if (holders.empty() && far.empty()) return;
     found.push_back(seen_by(pin, context));
     found.back().holders = std::move(holders);
+    found.back().far = std::move(far);
   });
   return found;
 }
@@ -131,16 +142,69 @@ bool still_waits(const SeenWait& seen, Compare what) {
   return is_still(pin, seen) && (what == Compare::Wait || holders_of(pin.wait()) == seen.holders);
 }
 
-WaitStory tell(const SeenWait& seen) {
+namespace {
+
+WaitStory story_of(const Pin& pin, const Context& context) {
   WaitStory story;
-  const Pin pin{*seen.context};
-  if (!is_still(pin, seen)) return story;
-  story.who = name_of(*seen.context);
+  story.who = name_of(context);
   story.object = name_of(pin.wait());
   story.kind = pin.wait().kind;
   story.since = pin.wait().since;
+  return story;
+}
+
+}  // namespace
+
+WaitStory tell(const SeenWait& seen) {
+  const Pin pin{*seen.context};
+  if (!is_still(pin, seen)) return {};
+  WaitStory story = story_of(pin, *seen.context);
   story.callers = callers_of(pin.wait());
   return story;
+}
+
+WaitStory tell_briefly(const SeenWait& seen) {
+  const Pin pin{*seen.context};
+  return is_still(pin, seen) ? story_of(pin, *seen.context) : WaitStory{};
+}
+
+namespace {
+
+// Threads that weft does not know may end this process at any moment.
+bool are_all_threads(const std::vector<int>& known) {
+  DIR* const tasks = ::opendir("/proc/self/task");
+  if (!tasks) return false;
+  int unknown = 0;
+  while (const dirent* task = ::readdir(tasks)) {
+    if (task->d_name[0] == '.') continue;
+    if (std::find(known.begin(), known.end(), std::atoi(task->d_name)) == known.end()) ++unknown;
+  }
+  ::closedir(tasks);
+  return unknown <= (port::kThreadSanitizer ? 1 : 0);  // which has one of its own
+}
+
+}  // namespace
+
+// Weft's own threads do nothing by themselves but what ends waits that are told of: except helpers, which run the program's functions,
+// and workers, which run its fibers.
+bool nobody_else_may_act(const std::vector<Scheduler*>& schedulers, const std::vector<SeenWait>& waits) {
+  if (!all_workers_rest(schedulers) || !helpers_rest()) return false;
+  std::unordered_set<std::uint64_t> waiting;
+  for (const SeenWait& seen : waits) waiting.insert(seen.id);
+  std::vector<int> known;
+  bool nobody = true;
+  for_each_context(schedulers, [&](Context& context) {
+    if (context.process != this_process()) return;
+    if (!context.is_fiber()) {
+      const auto& thread = static_cast<ThreadContext&>(context);
+      const int number = thread.thread_id.load(std::memory_order_relaxed);
+      if (number == 0) return;
+      known.push_back(number);
+      if (thread.of_engine.load(std::memory_order_relaxed)) return;
+    }
+    nobody = nobody && waiting.count(context.id) != 0;
+  });
+  return nobody && are_all_threads(known);
 }
 
 std::vector<SeenWait> all_blocked(const std::vector<Scheduler*>& schedulers, std::size_t most) {

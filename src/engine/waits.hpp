@@ -10,6 +10,14 @@ namespace weft::detail {
 
 class Scheduler;
 
+/// A context of another process; context 0: that process, whose end is waited for. How processes are told apart is a matter of the
+/// library that knows them (engine/far_watch.hpp).
+struct FarHolder {
+  std::uint64_t process = 0;
+  std::uint64_t context = 0;
+  friend bool operator==(const FarHolder&, const FarHolder&) = default;
+};
+
 /// A context that was seen to wait, and what for.
 struct SeenWait {
   Context* context = nullptr;
@@ -17,7 +25,8 @@ struct SeenWait {
   std::uint64_t epoch = 0;  ///< With the id: this very wait.
   std::int64_t since = 0;
   bool can_throw = false;
-  std::vector<std::uint64_t> holders;  ///< Ids of those who must act to end it; empty: unknown.
+  std::vector<std::uint64_t> holders;  ///< Ids of those who must act to end it; empty: unknown, or
+  std::vector<FarHolder> far;          ///< in other processes.
 };
 
 /// What a report says about one wait.
@@ -39,6 +48,12 @@ enum class Compare : bool { Wait, WaitAndHolders };
 
 /// Nothing: it has ended.
 [[nodiscard]] WaitStory tell(const SeenWait& seen);
+/// The same, but for the callers, which take system calls.
+[[nodiscard]] WaitStory tell_briefly(const SeenWait& seen);
+
+/// Whether no thread of this process, known to weft or not, and no fiber may do anything but those that were seen in `waits`, which
+/// held_up() has just found. Reads /proc.
+[[nodiscard]] bool nobody_else_may_act(const std::vector<Scheduler*>& schedulers, const std::vector<SeenWait>& waits);
 
 /// Everything that is known to be blocked, a line each, for a report; and whether nothing of it can go on without an act from
 /// outside: no deadline, no input or output, no thread of the program outside weft, no worker at work.

@@ -19,7 +19,7 @@ bool FutureState::wait_until(Deadline deadline) {
   const bool elsewhere = is_elsewhere();
   if (elsewhere && advance(deadline)) return true;
   const Explained* explained = this;
-  Wait record{.kind = WaitKind::Future, .object = explained, .holders = elsewhere ? nullptr : &holders};
+  Wait record{.kind = WaitKind::Future, .object = explained, .holders = &holders};
   record.outside = elsewhere;
   return wait_enlisted(current_context(), record, deadline,
                        [this](Entry& entry) { return enlist(entry); }, [this](Entry& entry) { withdraw(entry); });

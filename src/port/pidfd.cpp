@@ -1,5 +1,6 @@
 #include "port/pidfd.hpp"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -52,6 +53,11 @@ constexpr auto kById = static_cast<idtype_t>(3);  // P_PIDFD
   if (::ioctl(pidfd, kGetInfo, &info) < 0 || !(info.mask & kInfoExit)) return std::nullopt;
   const int status = info.exit_code;
   return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+[[gnu::noinline]] void await_burial(int pidfd) noexcept {
+  pollfd polled{pidfd, 0, 0};  // POLLHUP, which is always waited for
+  ::poll(&polled, 1, 1);
 }
 
 }  // namespace weft::port

@@ -16,5 +16,7 @@ int pidfd_signal(int pidfd, int signal) noexcept;
 [[nodiscard]] std::optional<int> take_exit_code(int pidfd) noexcept;
 /// The same of any process, once its own parent has taken it. Nothing: not yet, or the kernel is older than 6.15.
 [[nodiscard]] std::optional<int> exit_code_of_stranger(int pidfd) noexcept;
+/// Sleeps, for a millisecond at most, until the exit status of a process that has ended has been taken, on Linux 6.9 and newer.
+void await_burial(int pidfd) noexcept;
 
 }  // namespace weft::port

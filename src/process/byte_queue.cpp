@@ -182,7 +182,7 @@ std::size_t ByteQueue::size() const noexcept {
 
 ByteQueue::Attempt ByteQueue::try_put(std::span<const std::byte> bytes, Deadline deadline, MayWait may_wait) {
   Held held{*this, control_.puts.lock, deadline, may_wait};
-  if (!held) return Attempt::MustWait;
+  if (!held) return Attempt::TooLate;
   if (ended(control_)) return Attempt::Ended;
   QueueSide& puts = control_.puts;
   if (control_.maxsize != 0) {
@@ -200,7 +200,7 @@ ByteQueue::Attempt ByteQueue::try_put(std::span<const std::byte> bytes, Deadline
 ByteQueue::Attempt ByteQueue::try_get(ItemRoom& item, Deadline deadline, MayWait may_wait) {
   for (;;) {
     Held held{*this, control_.gets.lock, deadline, may_wait};
-    if (!held) return Attempt::MustWait;
+    if (!held) return Attempt::TooLate;
     QueueSide& gets = control_.gets;
     const QueueEnd end = control_.end.load(std::memory_order_relaxed);
     if (end == QueueEnd::Immediate) return Attempt::Ended;
@@ -228,7 +228,7 @@ bool ByteQueue::put(std::span<const std::byte> bytes, Deadline deadline, MayWait
   if (attempt == Attempt::Done) [[likely]]
     return true;
   if (attempt == Attempt::Ended) weft::detail::throw_queue_shut_down("put into");
-  return may_wait == MayWait::Yes && put_slowly(bytes, deadline);
+  return attempt == Attempt::MustWait && may_wait == MayWait::Yes && put_slowly(bytes, deadline);
 }
 
 bool ByteQueue::get(ItemRoom& item, Deadline deadline, MayWait may_wait) {
@@ -239,23 +239,29 @@ bool ByteQueue::get(ItemRoom& item, Deadline deadline, MayWait may_wait) {
 }
 
 // A thread looks on for a moment before it sleeps: see Patience.
+//
+// The last attempt comes when the deadline has passed. TooLate ends a wait as well, whatever the queue holds: whoever has the lock has
+// been stopped, and to look for an item that cannot be had would go on for ever.
 bool ByteQueue::put_slowly(std::span<const std::byte> bytes, Deadline deadline) {
   const std::uint64_t got = control_.gets.count.load(std::memory_order_relaxed);
   bool in_time = !weft::detail::current_context().is_fiber() && !has_room(control_) &&
                  putters_patience_.wait(control_.gets.count, got, 0, deadline);
-  const auto is_put = [&] {
+  const auto attempt_once = [&] {
     const Attempt attempt = try_put(bytes, deadline, MayWait::Yes);
     if (attempt == Attempt::Ended) weft::detail::throw_queue_shut_down("put into");
-    return attempt == Attempt::Done;
+    return attempt;
   };
-  if (in_time && is_put()) return true;
+  if (in_time) {
+    const Attempt attempt = attempt_once();
+    if (attempt != Attempt::MustWait) return attempt == Attempt::Done;
+  }
   Passing passing{control_.room, control_, has_room};
   do {
     in_time = wait(control_.room, has_room, deadline);
-    if (is_put()) {
-      passing.used();
-      return true;
-    }
+    const Attempt attempt = attempt_once();
+    if (attempt == Attempt::MustWait) continue;
+    if (attempt == Attempt::Done) passing.used();
+    return attempt == Attempt::Done;
   } while (in_time);
   return false;
 }
@@ -274,7 +280,7 @@ bool ByteQueue::get_slowly(ItemRoom& item, Deadline deadline) {
     in_time = wait(control_.items, has_items, deadline);
     const Attempt attempt = try_get(item, deadline, MayWait::Yes);
     if (attempt == Attempt::MustWait) continue;
-    passing.used();
+    if (attempt != Attempt::TooLate) passing.used();
     return attempt == Attempt::Done;
   } while (in_time);
   return false;

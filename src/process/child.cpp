@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,7 +28,9 @@
 #include "process/process_state.hpp"
 #include "process/processes.hpp"
 #include "process/segment.hpp"
+#include "process/standard_streams.hpp"
 #include "process/thrown_stack.hpp"
+#include "process/wait_board.hpp"
 #include "thread/threads.hpp"
 
 namespace weft::detail {
@@ -43,9 +44,7 @@ namespace {
 [[noreturn]] void end_child(int code, WayOut way_out) noexcept {
   if (way_out == WayOut::Exit) std::exit(code);
   Threads::all().end_main(*Threads::all().main());
-  std::cout.flush();
-  std::cerr.flush();
-  std::clog.flush();
+  flush_standard_ostreams();
   std::fflush(nullptr);
   process::detail::unlink_own_names();
   ::_exit(code);
@@ -80,14 +79,6 @@ int run_guarded(const char* context, Body body) noexcept {
 }
 
 // ---- the beginning -----------------------------------------------------------------------------------------------------
-
-// As Python does: what somebody types is for the parent.
-void close_standard_input() noexcept {
-  const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (nothing < 0) return;
-  ::dup2(nothing, STDIN_FILENO);
-  if (nothing != STDIN_FILENO) ::close(nothing);
-}
 
 std::shared_ptr<ProcessState> make_parent(std::string name, pid_t pid, int lifeline) {
   return std::make_shared<ProcessState>(ProcessState::Kind::Parent, std::move(name), pid,
@@ -129,12 +120,12 @@ std::size_t full_stack_bytes() noexcept {
 
 }  // namespace
 
-void flush_standard_streams() noexcept {
-  std::cout.flush();
-  std::cerr.flush();
-  std::clog.flush();
-  std::fflush(stdout);
-  std::fflush(stderr);
+// As Python does.
+void close_standard_input() noexcept {
+  const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (nothing < 0) return;
+  ::dup2(nothing, STDIN_FILENO);
+  if (nothing != STDIN_FILENO) ::close(nothing);
 }
 
 void live_forked(ProcessState& state, Process* object, int lifeline, bool on_fiber) noexcept {
@@ -169,13 +160,13 @@ void live_sent(int socket, WayOut way_out) noexcept {
     live_no_longer_than(socket);
     process::Incoming in{parcel->bytes, std::move(parcel->descriptors)};
     Birth birth = in.receive<Birth>();
+    if (birth.has_waits) process::detail::WaitBoard::adopt(in.take_descriptor());
     if (!birth.folder.empty() && ::chdir(birth.folder.c_str()) < 0) {
       // Removed, or out of reach: where the program was started is as good as any.
     }
     auto state = std::make_shared<ProcessState>(std::move(birth.name), std::move(birth.number), birth.daemon);
     Processes::all().become(std::move(state), make_parent(std::move(birth.parent_name), birth.parent, socket));
     Processes::all().inherit(std::move(birth.authkey), birth.default_method);
-    close_standard_input();
     const auto receive = reinterpret_cast<ReceiveWork>(receive_function(in));
     work = receive(in);
   });

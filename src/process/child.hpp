@@ -19,6 +19,7 @@ struct Birth {
   std::string authkey;
   StartMethod default_method = StartMethod::Forkserver;
   std::string folder;  // the working directory
+  bool has_waits = false;  // behind all this comes the descriptor of the family's WaitBoard
 };
 
 /// How a child ends: with its static objects destroyed, or not.
@@ -28,10 +29,10 @@ enum class WayOut : bool { Exit, QuickExit };
 /// `on_fiber`: the present stack is small.
 [[noreturn]] void live_forked(ProcessState& state, Process* object, int lifeline, bool on_fiber) noexcept;
 
-/// In a process that was made for it: receives what to do from the socket, does it and ends.
+/// In a process that was made for it, with its standard input closed: receives what to do from the socket, does it and ends.
 [[noreturn]] void live_sent(int socket, WayOut way_out) noexcept;
 
-/// What C and C++ have buffered for the standard streams; what a stream of the program's own holds stays.
-void flush_standard_streams() noexcept;
+/// What somebody types is for the parent: from here on, end of file is read.
+void close_standard_input() noexcept;
 
 }  // namespace weft::detail

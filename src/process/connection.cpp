@@ -41,7 +41,7 @@ void Connection::send_bytes(std::string_view message, Deadline deadline) {
 }
 
 std::string Connection::recv_bytes(Deadline deadline, std::uint64_t most_bytes) {
-  return link("receive from").receive(deadline, most_bytes).bytes;
+  return link("receive from").receive(deadline, most_bytes, detail::Link::Descriptors::Drop).bytes;
 }
 
 std::size_t Connection::recv_bytes_into(std::span<std::byte> buffer, Deadline deadline) {
@@ -53,7 +53,7 @@ void Connection::send_parcel(const Outgoing& out, Deadline deadline) {
 }
 
 Connection::Parcel Connection::recv_parcel(Deadline deadline, std::uint64_t most_bytes) {
-  detail::Link::Message message = link("receive from").receive(deadline, most_bytes);
+  detail::Link::Message message = link("receive from").receive(deadline, most_bytes, detail::Link::Descriptors::Take);
   if (message.lost_descriptors) {
     throw OSError{EMFILE, "receive from",
                   name() + ": the descriptors in the value (raise the limit, ulimit -n, or close some)"};

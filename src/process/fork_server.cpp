@@ -16,7 +16,9 @@
 #include <vector>
 
 #include <weft/base/error.hpp>
+#include <weft/detail/sent_function.hpp>
 #include <weft/fiber/this_fiber.hpp>
+#include <weft/process/parcel.hpp>
 #include <weft/sync/scope.hpp>
 
 #include "engine/descriptor.hpp"
@@ -39,9 +41,19 @@ struct ForkServer::Reply {
   std::int32_t error = 0;      // an errno value
   std::int32_t threads = 1;    // of the helper: with more than one it did not fork
   std::int32_t exit_code = 0;  // if error is 0; EAGAIN: it has not ended
+  bool self_buried = false;    // of a forked child
 };
 
 namespace {
+
+void kill_and_bury(pid_t pid) noexcept {
+  ::kill(pid, SIGKILL);
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+/// Whether the other end of a socket is no more, and not only this message too much for the system.
+bool means_closed(int error) noexcept { return error == EPIPE || error == ECONNRESET || error == ENOTCONN || error == EBADF; }
 
 /// A message of a fixed size with at most one descriptor.
 class Message {
@@ -96,9 +108,7 @@ void ForkServer::ensure_running() {
   theirs.reset();
   const int end = port::pidfd_open(pid);
   if (end < 0) {
-    // Our end of the socket is about to close, and with that it ends.
-    ours.reset();
-    ::waitpid(pid, nullptr, 0);
+    kill_and_bury(pid);  // a child of another thread's fork() may have a copy of our end of the socket: closing it need not end the helper
     throw OSError{-end, "open a pidfd of", "the fork server"};
   }
   end_.reset(end);
@@ -121,11 +131,13 @@ std::optional<ForkServer::Child> ForkServer::fork(int socket, const std::string&
   }
   if (reply->error != 0) throw OSError{reply->error, "fork, in the fork server,", whom};
   if (!child.end) {
-    (void)ask({-reply->pid}, -1, nullptr);
+    // Where the kernel buries it, the pid may be another process's by now; that its socket is closed ends the child anyway.
+    if (!reply->self_buried) (void)ask({-reply->pid}, -1, nullptr);
     throw OSError{EMFILE, "receive the pidfd of", whom};
   }
   child.pid = reply->pid;
   child.server = number_;
+  child.self_buried = reply->self_buried;
   return child;
 }
 
@@ -146,7 +158,17 @@ std::optional<int> ForkServer::take_exit_code(pid_t pid, std::uint64_t server) n
   }
 }
 
-/// Nothing: the helper is gone, and has been buried.
+void ForkServer::discard(const Child& child) noexcept {
+  try {
+    const Shield shield;
+    const std::lock_guard guard{lock_};
+    // Where the kernel buries it, the pid may be another process's by now; that its socket is closed ends it anyway.
+    if (control_ && child.server == number_ && !child.self_buried) (void)ask({-child.pid}, -1, nullptr);
+  } catch (...) {  // the message cannot be sent now: it ends by itself, and its zombie with the helper
+  }
+}
+
+/// Nothing: the helper is gone, and has been buried. Throws OSError: it was not asked, as the system has no room for the message.
 std::optional<ForkServer::Reply> ForkServer::ask(const Request& request, int attached, OwnedFd* received) {
   Request sent = request;
   Message question{&sent, sizeof sent};
@@ -154,7 +176,9 @@ std::optional<ForkServer::Reply> ForkServer::ask(const Request& request, int att
   Reply reply;
   Message answer{&reply, sizeof reply};
   if (received) answer.expect_descriptor();
-  if (transfer(true, &question.message) != sizeof sent || transfer(false, &answer.message) != sizeof reply) {
+  const int asked = transfer(true, &question.message);
+  if (asked < 0 && !means_closed(-asked)) throw OSError{-asked, "send a request to", "the fork server"};
+  if (asked != sizeof sent || transfer(false, &answer.message) != sizeof reply) {
     bury();
     return std::nullopt;
   }
@@ -212,33 +236,58 @@ int count_own_threads() noexcept {
 }
 
 /// How the helper takes signals, and its children not. Ctrl-C goes to all processes of a terminal: the parent decides what becomes of its
-/// helper. Ignored, as it may be by inheritance, SIGCHLD would lose exit codes.
+/// helper.
+///
+/// While SIGCHLD is ignored the kernel buries children as they end. Where it keeps their exit codes, that is how it is between forks; not from a
+/// fork until there is a pidfd, or the child might be buried before. Where it does not, exit codes would be lost.
 class SignalsOfServer {
  public:
   SignalsOfServer() {
-    set(SIGINT, SIG_IGN, interrupt_);
-    set(SIGCHLD, SIG_DFL, child_);
+    set(SIGINT, SIG_IGN, &interrupt_);
+    set(SIGCHLD, SIG_DFL, &child_);
+    kernel_keeps_codes_ = kernel_keeps_exit_codes();
+    let_kernel_bury();
   }
   void give_back() const noexcept {
     ::sigaction(SIGINT, &interrupt_, nullptr);
     ::sigaction(SIGCHLD, &child_, nullptr);
   }
 
+  [[nodiscard]] bool kernel_keeps_codes() const noexcept { return kernel_keeps_codes_; }
+  void hold_zombies() const noexcept {
+    if (kernel_keeps_codes_) set(SIGCHLD, SIG_DFL, nullptr);
+  }
+  void let_kernel_bury() const noexcept {
+    if (!kernel_keeps_codes_) return;
+    set(SIGCHLD, SIG_IGN, nullptr);
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {  // those that ended meanwhile
+    }
+  }
+
  private:
-  static void set(int signal, void (*how)(int), struct sigaction& former) {
+  static void set(int signal, void (*how)(int), struct sigaction* former) noexcept {
     struct sigaction action {};
     action.sa_handler = how;
-    ::sigaction(signal, &action, &former);
+    ::sigaction(signal, &action, former);
   }
+
+  // By trying it: what a sandbox forbids, the kernel's version does not tell.
+  static bool kernel_keeps_exit_codes() noexcept {
+    constexpr int kCode = 77;
+    const pid_t pid = ::fork();
+    if (pid == 0) ::_exit(kCode);
+    if (pid < 0) return false;
+    const OwnedFd end{port::pidfd_open(pid)};
+    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    return end && port::exit_code_of_stranger(end.get()) == kCode;
+  }
+
+  bool kernel_keeps_codes_ = false;
 
   struct sigaction interrupt_ {};
   struct sigaction child_ {};
 };
-
-void kill_and_bury(pid_t pid) noexcept {
-  ::kill(pid, SIGKILL);
-  ::waitpid(pid, nullptr, 0);
-}
 
 /// In the child.
 [[noreturn]] void live(OwnedFd socket, int control, const SignalsOfServer& signals) noexcept {
@@ -251,6 +300,8 @@ ForkServer::Reply serve_fork(OwnedFd socket, OwnedFd& end, int control, const Si
   ForkServer::Reply reply;
   reply.threads = count_own_threads();
   if (reply.threads != 1) return reply;
+  reply.self_buried = signals.kernel_keeps_codes();
+  signals.hold_zombies();
   reply.pid = ::fork();
   if (reply.pid == 0) live(std::move(socket), control, signals);
   if (reply.pid < 0) {
@@ -286,9 +337,23 @@ ForkServer::Reply serve_exit_code(pid_t pid) noexcept {
 
 }  // namespace
 
+namespace {
+
+/// Functions are received by means of a list of what is loaded, which is made when the first is sent or received.
+void find_modules() noexcept {
+  try {
+    process::Outgoing nowhere;
+    send_function(nowhere, reinterpret_cast<void (*)()>(&serve_forks));
+  } catch (...) {  // no memory: the children will say so
+  }
+}
+
+}  // namespace
+
 // Nothing here uses the engine, which would start threads.
 [[noreturn]] void serve_forks(int control) noexcept {
   const SignalsOfServer signals;
+  find_modules();  // once, not in each child
   ::fcntl(control, F_SETFL, ::fcntl(control, F_GETFL) & ~O_NONBLOCK);
   for (;;) {
     ForkServer::Request request;
@@ -300,7 +365,16 @@ ForkServer::Reply serve_exit_code(pid_t pid) noexcept {
         request.pid == 0 ? serve_fork(question.take_descriptor(), end, control, signals) : serve_exit_code(request.pid);
     Message answer{&reply, sizeof reply};
     if (end) answer.attach(end.get());
-    if (port::sys_sendmsg(control, &answer.message, 0) < 0) ::_exit(0);
+    ssize_t sent = port::sys_sendmsg(control, &answer.message, 0);
+    if (sent < 0 && end && !means_closed(static_cast<int>(-sent))) {  // too many descriptors on their way in the system
+      kill_and_bury(reply.pid);
+      reply = {.error = static_cast<std::int32_t>(-sent)};
+      answer.message.msg_control = nullptr;
+      answer.message.msg_controllen = 0;
+      sent = port::sys_sendmsg(control, &answer.message, 0);
+    }
+    if (sent < 0) ::_exit(0);
+    signals.let_kernel_bury();
   }
 }
 

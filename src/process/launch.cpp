@@ -84,10 +84,16 @@ Launched launch_by_fork_server(const process::Outgoing& parcel, const std::strin
     std::optional<ForkServer::Child> child = ForkServer::instance().fork(theirs.get(), whom);
     if (!child) continue;
     theirs.reset();
+    try {
+      (void)send_parcel(launched.lifeline->fd(), parcel);
+    } catch (...) {
+      ForkServer::instance().discard(*child);
+      throw;
+    }
     launched.pid = child->pid;
     launched.end = std::move(child->end);
     launched.server = child->server;
-    (void)send_parcel(launched.lifeline->fd(), parcel);  // should it throw, the closed socket ends the child
+    launched.self_buried = child->self_buried;
     return launched;
   }
   throw InvalidStateError{"start " + whom +

@@ -19,6 +19,7 @@ struct Launched {
   OwnedFd end;  // its pidfd
   std::unique_ptr<Lifeline> lifeline;
   std::uint64_t server = 0;  // the fork server that is its parent; 0: this process
+  bool self_buried = false;  // the kernel keeps its exit code for whoever has its pidfd
 };
 
 // `whom` names it in errors: OSError, or what the fork server objects.

@@ -56,11 +56,12 @@ void Lifeline::unlock_after_fork(bool in_child) noexcept {
 
 // The signal comes when the other end is closed. SIGKILL cannot be blocked or handled: a child that computes, or has its signals
 // blocked, ends as well. Not PR_SET_PDEATHSIG, which follows the thread that forked. The owner is this process itself, also when the
-// socket has been inherited by children of its own. Last a look, for an end that came before.
+// socket has been inherited by children of its own. A socket of Lifeline's has no other flags to be kept, and
+// whoever adopts it wants it not to block. Last a look, for an end that came before.
 void live_no_longer_than(int theirs) noexcept {
   ::fcntl(theirs, F_SETOWN, ::getpid());
   ::fcntl(theirs, F_SETSIG, SIGKILL);
-  ::fcntl(theirs, F_SETFL, ::fcntl(theirs, F_GETFL) | O_ASYNC);
+  ::fcntl(theirs, F_SETFL, O_ASYNC | O_NONBLOCK);
   pollfd polled{theirs, POLLIN, 0};
   if (::poll(&polled, 1, 0) > 0) ::kill(::getpid(), SIGKILL);
 }

@@ -328,11 +328,11 @@ void Link::require_readable(const char* operation) const {
   throw InvalidStateError{operation + name() + ": this end does not receive"};
 }
 
-Link::Message Link::receive(Deadline deadline, std::uint64_t most_bytes) {
+Link::Message Link::receive(Deadline deadline, std::uint64_t most_bytes, Descriptors descriptors) {
   require_readable("receive from ");
   Call call{*this, Direction::Read, "receive from", deadline};
   const auto turn = call.have_turn(receiving_);
-  receive_header(call, most_bytes);
+  receive_header(call, most_bytes, descriptors);
   receive_body(call);
   return take_message();
 }
@@ -341,7 +341,7 @@ std::size_t Link::receive_into(std::span<std::byte> buffer, Deadline deadline) {
   require_readable("receive from ");
   Call call{*this, Direction::Read, "receive from", deadline};
   const auto turn = call.have_turn(receiving_);
-  receive_header(call, Connection::kMostBytes);
+  receive_header(call, Connection::kMostBytes, Descriptors::Drop);
   const std::uint64_t length = *partial_.length;
   if (length > buffer.size() || partial_.body_bytes != 0) {
     receive_body(call);
@@ -368,7 +368,8 @@ std::size_t Link::receive_into(std::span<std::byte> buffer, Deadline deadline) {
   return received;
 }
 
-void Link::receive_header(Call& call, std::uint64_t most_bytes) {
+void Link::receive_header(Call& call, std::uint64_t most_bytes, Descriptors descriptors) {
+  const bool takes_descriptors = carrier_ == Carrier::Unix && descriptors == Descriptors::Take;
   while (!partial_.length) {
     const bool is_first = partial_.header_bytes == 0;
     const std::size_t wanted = partial_.header_bytes < kShortHeader ? kShortHeader - partial_.header_bytes
@@ -379,7 +380,7 @@ void Link::receive_header(Call& call, std::uint64_t most_bytes) {
     unsigned char* const to = partial_.header.data() + partial_.header_bytes;
     const ssize_t received = call.transfer(
         [&](int fd) {
-          return carrier_ == Carrier::Unix   ? receive_with_descriptors(fd, to, wanted)
+          return takes_descriptors           ? receive_with_descriptors(fd, to, wanted)
                  : carrier_ == Carrier::File ? port::sys_read(fd, to, wanted)
                                              : port::sys_recv(fd, to, wanted, MSG_DONTWAIT);
         },

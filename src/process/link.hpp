@@ -38,8 +38,11 @@ class Link {
     bool lost_descriptors = false;  // there was no room for them in this process's table
   };
 
+  /// Dropped ones are never this process's: a peer that nobody trusts yet could otherwise fill its table.
+  enum class Descriptors : bool { Drop, Take };
+
   void send(std::span<const std::byte> message, std::span<const OwnedFd> descriptors, Deadline deadline);
-  [[nodiscard]] Message receive(Deadline deadline, std::uint64_t most_bytes);
+  [[nodiscard]] Message receive(Deadline deadline, std::uint64_t most_bytes, Descriptors descriptors);
   [[nodiscard]] std::size_t receive_into(std::span<std::byte> buffer, Deadline deadline);
   void send_descriptor(int fd, Deadline deadline);
   [[nodiscard]] OwnedFd receive_descriptor(Deadline deadline);
@@ -76,7 +79,7 @@ class Link {
   [[nodiscard]] static Carrier carrier_of(int fd);
   [[nodiscard]] static OwnedFd prepared(OwnedFd fd, Carrier carrier);
   void settle_in_this_process() noexcept;
-  void receive_header(Call& call, std::uint64_t most_bytes);
+  void receive_header(Call& call, std::uint64_t most_bytes, Descriptors descriptors);
   void receive_body(Call& call);
   [[nodiscard]] ssize_t receive_some(Call& call, void* to, std::size_t size);
   [[nodiscard]] ssize_t receive_with_descriptors(int fd, void* to, std::size_t size);

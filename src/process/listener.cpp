@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <list>
 #include <mutex>
 #include <utility>
@@ -29,6 +30,8 @@ namespace {
 // Clients that have come and not yet shown that they know the key. Beyond, the kernel keeps them; and select() must
 // hold them all.
 constexpr std::size_t kMostPending = 100;
+// Without descriptors those who knock stay with the kernel, and the socket stays readable: it is left alone for so long.
+constexpr auto kNextLook = std::chrono::milliseconds{10};
 
 struct Nothing {
   void operator()() const noexcept {}
@@ -102,12 +105,12 @@ class Listener::State {
     if (!options_.authkey) return accept_anybody(deadline);
     const std::unique_lock<weft::Lock> turn{accepting_, Clock::time_point{Duration{deadline.nanoseconds()}}};
     if (!turn.owns_lock()) fail_timeout();
-    for (bool is_last = false;;) {
-      if (pending_.size() < kMostPending) take_newcomers();
+    for (bool is_last = false, has_knocked = false;;) {
+      const bool none_taken = !take_newcomers();
       if (std::optional<Connection> accepted = step_all()) return std::move(*accepted);
       if (is_last) fail_timeout();
       is_last = deadline.has_passed();
-      if (!is_last) wait(deadline);
+      if (!is_last) has_knocked = wait(deadline, has_knocked && none_taken);
     }
   }
 
@@ -137,10 +140,11 @@ class Listener::State {
     return connection;
   }
 
-  void take_newcomers() {
-    while (pending_.size() < kMostPending) {
-      std::optional<Socket> socket = socket_.try_accept();
-      if (!socket) return;
+  // False: there was none, or no descriptor for it.
+  bool take_newcomers() {
+    for (bool any = false;; any = true) {
+      std::optional<Socket> socket = pending_.size() < kMostPending ? socket_.try_accept() : std::nullopt;
+      if (!socket) return any;
       const Address from = peer_of(*socket);
       pending_.push_back({Connection{OwnedFd{socket->detach()}},
                           Handshake{Handshake::Role::Listener, *options_.authkey, options_.require_sha2},
@@ -179,14 +183,17 @@ class Listener::State {
     return std::nullopt;
   }
 
-  void wait(Deadline deadline) {
+  // Whether it ended because somebody knocks. `in_vain`: the last one could not be taken.
+  bool wait(Deadline deadline, bool in_vain) {
     using weft::detail::DescriptorWay;
     using weft::detail::SelectCase;
     std::vector<std::unique_ptr<weft::detail::Selectable>> cases;
     const auto add = [&]<class Way>(auto... what) {
       cases.push_back(std::make_unique<SelectCase<Way, Nothing>>(Nothing{}, what...));
     };
-    if (pending_.size() < kMostPending) {
+    const bool listens = pending_.size() < kMostPending && !in_vain;
+    if (in_vain) deadline = Deadline::earlier(deadline, Deadline::after(kNextLook));
+    if (listens) {
       add.operator()<weft::detail::SocketWay>(std::cref(socket_), DescriptorWay::Wanted::Readable);
     }
     for (const Pending& client : pending_) {
@@ -196,7 +203,7 @@ class Listener::State {
     if (!deadline.is_never()) add.operator()<weft::detail::TimeWay>(deadline);
     std::array<weft::detail::Selectable*, kMostPending + 2> all;
     std::ranges::transform(cases, all.begin(), [](const auto& one) { return one.get(); });
-    (void)weft::detail::select_among(all.data(), cases.size());
+    return weft::detail::select_among(all.data(), cases.size()) == 0 && listens;
   }
 
   [[noreturn]] void fail_timeout() const {

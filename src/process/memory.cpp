@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@
 #include <limits>
 
 #include <weft/base/error.hpp>
+
+#include "base/kept_errno.hpp"
 
 namespace weft::process::detail {
 
@@ -64,6 +67,14 @@ std::uint64_t available_space(int fd) noexcept {
   throw OSError{error, "reserving " + amount(size) + " for " + object + advice};
 }
 
+/// Asked first, as the kernel would not only refuse what makes a file larger than that, but send SIGXFSZ.
+void check_file_size_limit(std::size_t from, std::size_t to, std::size_t size, const std::string& object) {
+  rlimit limit{};
+  if (to <= size || ::getrlimit(RLIMIT_FSIZE, &limit) != 0 || to <= limit.rlim_cur) return;
+  throw OSError{EFBIG, "reserving " + amount(to - from) + " for " + object + " (files of this process may have " +
+                           amount(limit.rlim_cur) + ", and shared memory is one: raise the limit, ulimit -f)"};
+}
+
 /// Before anything is taken: a kernel that is asked page by page gives, until it has to kill somebody.
 void check_room(int fd, std::size_t size, const std::string& object) {
   if (available_space(fd) < size) fail_to_reserve(ENOSPC, fd, size, object);
@@ -73,9 +84,10 @@ void check_room(int fd, std::size_t size, const std::string& object) {
 }  // namespace
 
 OwnedFd make_memory(const char* label, std::size_t size, bool fixed) {
+  const std::string object = std::string{"anonymous shared memory "} + label;
   OwnedFd fd{::memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING)};
-  if (!fd) throw OSError{errno, std::string{"creating anonymous shared memory "} + label};
-  reserve_memory(fd.get(), 0, size, std::string{"anonymous shared memory "} + label);
+  if (!fd) throw OSError{errno, "creating " + object};
+  reserve_memory(fd.get(), 0, size, object);
   // Nobody who was given the descriptor can cut it under those who use it.
   if (fixed) (void)::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
   return fd;
@@ -83,14 +95,19 @@ OwnedFd make_memory(const char* label, std::size_t size, bool fixed) {
 
 void reserve_memory(int fd, std::size_t from, std::size_t to, const std::string& object) {
   if (to > static_cast<std::size_t>(std::numeric_limits<off_t>::max())) fail_to_reserve(EFBIG, fd, to - from, object);
+  const std::size_t size = size_of_memory(fd, object);
+  check_file_size_limit(from, to, size, object);
   check_room(fd, to - from, object);
-  while (from < to) {
-    const std::size_t piece = std::min(to - from, kPiece);
-    if (::fallocate(fd, 0, static_cast<off_t>(from), static_cast<off_t>(piece)) == 0)
-      from += piece;
+  // Beyond its end first, then all of it at once: whoever opens it by its name meanwhile finds no part of it that looks like the whole.
+  // Killed in between, it is as long as it was.
+  for (std::size_t at = from; at < to;) {
+    const std::size_t piece = std::min(to - at, kPiece);
+    if (::fallocate(fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(at), static_cast<off_t>(piece)) == 0)
+      at += piece;
     else if (errno != EINTR)
-      fail_to_reserve(errno, fd, to - from, object);
+      fail_to_reserve(errno, fd, to - at, object);
   }
+  if (to > size && ::ftruncate(fd, static_cast<off_t>(to)) != 0) fail_to_reserve(errno, fd, to - from, object);
 }
 
 std::size_t size_of_memory(int fd, const std::string& object) {
@@ -107,9 +124,8 @@ Mapping::Mapping(int fd, std::size_t size, const std::string& object) {
 
 Mapping::~Mapping() {
   if (!bytes_.data()) return;
-  const int error = errno;
+  const KeptErrno kept;
   ::munmap(bytes_.data(), bytes_.size());
-  errno = error;
 }
 
 void Mapping::enlarge(std::size_t size, const std::string& object) {
@@ -123,9 +139,8 @@ void advise_huge_pages(void* begin, std::size_t size) noexcept {
   const auto first = (address + kHugePage - 1) / kHugePage * kHugePage;
   const auto last = (address + size) / kHugePage * kHugePage;
   if (first >= last) return;
-  const int error = errno;
+  const KeptErrno kept;
   (void)::madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-  errno = error;
 }
 
 }  // namespace weft::process::detail

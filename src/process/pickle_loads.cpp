@@ -6,8 +6,8 @@
 #include <charconv>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <optional>
-#include <unordered_map>
 
 #include <weft/process/pickle.hpp>
 
@@ -21,6 +21,9 @@ using namespace detail;
 namespace {
 
 using Number = std::uint32_t;  // of a node
+
+// Trees, here and for the memo: whoever writes a pickle could make all of its keys meet in one bucket of a hash table.
+using Places = std::map<std::string, std::size_t>;
 
 /// The constructors that CPython's older protocols call for basic values. Never called: known by their names.
 enum class Maker : std::uint8_t { Set, FrozenSet, Bytes, ByteArray, Encode };
@@ -461,7 +464,7 @@ class Reader {
 
   void remember(std::uint64_t index) {
     pay_values(1);
-    memo_[index] = top();
+    memo_.insert_or_assign(memo_.end(), index, top());
   }
   void recall(std::uint64_t index) {
     const auto found = memo_.find(index);
@@ -559,10 +562,10 @@ class Reader {
       for (const Number child : n.children) items.push_back(value_of(child, depth + 1));
       return n.kind == Kind::List ? PyValue{std::move(items)} : PyValue{PyTuple{std::move(items)}};
     }
-    std::unordered_map<std::string, std::size_t> known;
+    Places known;
     for (const Number child : n.children) {
       PyValue item = value_of(child, depth + 1);
-      if (is_new(known, item, items.size())) items.push_back(std::move(item));
+      if (place_of(item, items.size(), known) == items.size()) items.push_back(std::move(item));
     }
     return PySet{std::move(items), n.kind == Kind::FrozenSet};
   }
@@ -570,25 +573,26 @@ class Reader {
   PyDict dict_of(const Node& n, std::size_t depth) {
     PyDict dict;
     dict.items.reserve(n.children.size() / 2);
-    std::unordered_map<std::string, std::size_t> known;
+    Places known;
     for (std::size_t i = 0; i < n.children.size(); i += 2) {
       PyValue key = value_of(n.children[i], depth);
       PyValue value = value_of(n.children[i + 1], depth);
-      if (is_new(known, key, dict.items.size())) {
+      if (const std::size_t place = place_of(key, dict.items.size(), known); place == dict.items.size()) {
         dict.items.emplace_back(std::move(key), std::move(value));
       } else {
-        dict.items[known.at(python_key(key))].second = std::move(value);  // the last one wins
+        dict.items[place].second = std::move(value);  // the last one wins
       }
     }
     return dict;
   }
 
-  // NaN is no other NaN.
-  static bool is_new(std::unordered_map<std::string, std::size_t>& known, const PyValue& key,
-                     std::size_t place) {
-    std::string text = python_key(key);
-    if (key.is<double>() && key.as<double>() != key.as<double>()) return true;
-    return known.try_emplace(std::move(text), place).second;
+  // Where such a key is already; `place`, when there is none.
+  std::size_t place_of(const PyValue& key, std::size_t place, Places& known) {
+    std::size_t written = 0;
+    std::string text = python_key(key, &written);
+    pay_bytes(written);
+    if (key.is<double>() && key.as<double>() != key.as<double>()) return place;  // NaN is no other NaN
+    return known.try_emplace(std::move(text), place).first->second;
   }
 
   // ---- limits and failures
@@ -620,7 +624,7 @@ class Reader {
   std::deque<std::string> texts_;
   std::vector<Number> stack_;
   std::vector<std::size_t> marks_;  // how high the stack was
-  std::unordered_map<std::uint64_t, Number> memo_;
+  std::map<std::uint64_t, Number> memo_;
   std::size_t values_ = 0;
   std::size_t text_bytes_ = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <csignal>
 #include <cstring>
 #include <mutex>
 #include <string>
@@ -16,6 +17,7 @@
 #include "engine/engine_thread.hpp"
 #include "port/futex.hpp"
 #include "process/process_pool.hpp"
+#include "process/processes.hpp"
 
 namespace weft::detail {
 
@@ -28,10 +30,20 @@ constexpr int64_t kNapWhileBusy = 50'000;
 constexpr std::size_t kMany = 8;
 constexpr int64_t kSettled = 1'000 * kMillisecond;  // a worker that lived so long did not die of how it was started
 constexpr unsigned kMostDeathsInARow = 8;
+constexpr int64_t kPatienceWithKills = 5'000 * kMillisecond;
+constexpr unsigned kMostDoublings = 5;
 constexpr unsigned kMostFailedStarts = 5;
-constexpr int64_t kPatienceAtEnd = 5'000 * kMillisecond;
 
 int64_t now() noexcept { return Deadline::now_nanoseconds(); }
+
+// By an operator, a script, or a system that is short of memory: it says nothing of what the worker did.
+bool was_ended_by_others(int exit_code) noexcept {
+  return exit_code == -SIGKILL || exit_code == -SIGTERM || exit_code == -SIGHUP || exit_code == -SIGINT || exit_code == -SIGQUIT;
+}
+
+std::string initializer_failure(const PoolBoard& board) {
+  return "the initializer of its workers threw: " + std::string{board.failure, ::strnlen(board.failure, sizeof board.failure)};
+}
 
 }  // namespace
 
@@ -45,11 +57,14 @@ void ProcessPool::dispatch() noexcept {
     found_many_ = drain() >= kMany;
     if (std::exchange(somebody_died_, false)) bury_dead();
     if (terminated_.load(std::memory_order_acquire)) kill_all();
-    const int64_t next_start = start_missing();
     const int64_t next_limit = enforce_limits();
+    const int64_t next_idle = retire_idle();
+    const int64_t next_late = end_late();  // sees who has just been sent home, and the next what was taken from those who go
+    const int64_t next_start = is_idle_at_the_end() ? INT64_MAX : start_missing();
     if (has_ended()) break;
-    sleep(std::min(next_start, next_limit));
+    sleep(std::min({next_start, next_limit, next_idle, next_late}));
   }
+  initializer_ = {};  // with its descriptors, as futures may keep the pool for longer
   ended_.set();
 }
 
@@ -60,7 +75,11 @@ void ProcessPool::sleep(int64_t until) noexcept {
   std::vector<pollfd> polled;
   polled.reserve(workers_.size() + 2);
   polled.push_back({bell_.get(), POLLIN, 0});
-  for (const auto& worker : workers_) polled.push_back({worker->process->sentinel(), POLLIN, 0});
+  for (const auto& worker : workers_) {
+    polled.push_back({worker->process->sentinel(), POLLIN, 0});
+    somebody_died_ = somebody_died_ || polled.back().fd < 0;
+  }
+  if (somebody_died_) return;
   bool stuck = false;
   {
     const std::lock_guard guard{lock_};
@@ -97,19 +116,21 @@ void ProcessPool::sleep(int64_t until) noexcept {
 
 // ---- starting -------------------------------------------------------------------------------------------------------
 
+// At the end of the program its workers are told to end: others in their place would have to be, too, and waited for. With work to do there
+// must be some, as somebody may wait for it.
+bool ProcessPool::is_idle_at_the_end() noexcept {
+  if (!Processes::all().are_ending()) return false;
+  const std::lock_guard guard{lock_};
+  more_workers_asked_for_ = false;
+  return unfinished_.load(std::memory_order_relaxed) == 0;
+}
+
 // When to try again; INT64_MAX: there are enough.
 int64_t ProcessPool::start_missing() noexcept {
   for (;;) {
-    {
-      const std::lock_guard guard{lock_};
-      more_workers_asked_for_ = false;
-      const std::size_t unfinished = unfinished_.load(std::memory_order_relaxed);
-      if (closed_.load(std::memory_order_relaxed) && (line_.empty() || terminated_.load(std::memory_order_relaxed))) return INT64_MAX;
-      const std::size_t wanted = config_.all_at_once && !is_closed() ? config_.most_workers
-                                                                     : std::min<std::size_t>(config_.most_workers, unfinished);
-      if (workers_.size() >= wanted) return INT64_MAX;
-    }
-    if (now() < next_start_) return next_start_;
+    const int64_t when = when_to_start();
+    if (when == INT64_MAX) return INT64_MAX;
+    if (now() < std::max(when, next_start_)) return std::max(when, next_start_);
     try {
       start_worker();
       failed_starts_ = 0;
@@ -141,7 +162,8 @@ void ProcessPool::start_worker() {
   seat.bell = OwnedFd::duplicate(bell_.get());
   seat.name = config_.name + '_' + std::to_string(workers_made_);
   seat.most_tasks = config_.tasks_per_worker;
-  seat.initializer = config_.initializer;
+  seat.initializer = initializer_.bytes();
+  for (const OwnedFd& fd : initializer_.descriptors()) seat.initializer_descriptors.push_back(OwnedFd::duplicate(fd.get()));
   const std::string name = seat.name;
   pages.close_fd();
   auto link = std::make_shared<PoolLink>(std::move(pages), std::move(here));
@@ -172,13 +194,18 @@ int64_t ProcessPool::enforce_limits() noexcept {
     if (!task || task->allowed.limit.count() == 0) continue;
     const PoolSlot& slot = worker->link->slot(index);
     if (slot.state.load(std::memory_order_acquire) != SlotState::Taken) continue;
-    const int64_t begun = slot.begun_at.load(std::memory_order_acquire);
+    // Not believed to be a time at all.
+    const int64_t begun = std::clamp<int64_t>(slot.begun_at.load(std::memory_order_acquire), 0, now());
     if (begun == 0) {
       next = std::min(next, now() + kMillisecond);  // it is about to be written
     } else if (begun + task->allowed.limit.count() > now()) {
       next = std::min(next, begun + task->allowed.limit.count());
     } else {
-      end_overdue(*worker, *task, wakes);
+      // None of its other tasks may begin, and be hit by what is meant for this one. This one may come to its end at this very moment: then
+      // it counts as done, and the worker goes for nothing.
+      worker->leaving = true;
+      take_back_all(*worker, wakes);
+      worker->overdue = task;
       overdue.push_back(worker.get());
     }
   }
@@ -187,18 +214,45 @@ int64_t ProcessPool::enforce_limits() noexcept {
   return next;
 }
 
-// With the lock. Its other tasks are taken back first: none of them may begin, and be hit by what is meant for this one.
-void ProcessPool::end_overdue(Worker& worker, const RemoteTask& task, Wakes& wakes) noexcept {
+// With the lock. What a worker that leaves has not begun goes to others.
+void ProcessPool::take_back_all(Worker& worker, Wakes& wakes) noexcept {
   for (std::uint64_t index = worker.filled; index != worker.reaped;) {
-    RemoteTask* other = worker.tasks[--index % kPoolSlots];
-    if (!other || other == &task || !withdraw(worker, index)) continue;
-    other->place = RemoteTask::Place::InLine;
-    line_.push_front(*other);
+    RemoteTask* task = worker.tasks[--index % kPoolSlots];
+    if (!task || !withdraw(worker, index)) continue;
+    task->place = RemoteTask::Place::InLine;
+    line_.push_front(*task);
   }
-  worker.leaving = true;
   fill(wakes);
-  // It may have come to its end at this very moment: then it counts as done, and the worker goes for nothing.
-  worker.overdue = &task;
+}
+
+// Workers that are to end, or have said that they do: what they have not begun goes to others. What a task or the initializer has left
+// behind may keep one, a thread or a handler of exit(), and so its successor from being started. When to look again.
+int64_t ProcessPool::end_late() noexcept {
+  int64_t next = INT64_MAX;
+  std::vector<Worker*> late;
+  std::string why_broken;
+  {
+    Wakes wakes;
+    const std::lock_guard guard{lock_};
+    for (const auto& worker : workers_) {
+      const PoolBoard& board = worker->link->board();
+      const auto stage = board.stage.load(std::memory_order_acquire);
+      if (!worker->leaving) continue;
+      if (worker->leaving_since == 0) {
+        worker->leaving_since = now();
+        if (stage == PoolBoard::Stage::InitializerFailed) why_broken = initializer_failure(board);
+        if (stage == PoolBoard::Stage::Retired || stage == PoolBoard::Stage::InitializerFailed) take_back_all(*worker, wakes);
+      }
+      if (worker->leaving_since + kPatienceAtEnd > now()) {
+        next = std::min(next, worker->leaving_since + kPatienceAtEnd);
+      } else {
+        late.push_back(worker.get());
+      }
+    }
+  }
+  for (Worker* worker : late) worker->process->kill();
+  if (!why_broken.empty()) break_down(why_broken);
+  return next;
 }
 
 void ProcessPool::kill_all() noexcept {
@@ -232,74 +286,79 @@ void ProcessPool::bury_dead() noexcept {
 // Nobody writes to its link any more. What it has done counts; what it had begun fails, or is begun again; the rest goes to others.
 void ProcessPool::bury(std::unique_ptr<Worker> worker, int exit_code) noexcept {
   Ended ended;
-  RemoteTask* victim = nullptr;
-  bool again = false;
-  const bool terminated = terminated_.load(std::memory_order_acquire);
+  TaskLine victims;  // one, unless it has written where it must not
+  bool had_begun = false;
+  bool terminated = false;
   {
     Wakes wakes;
     const std::lock_guard guard{lock_};
+    terminated = terminated_.load(std::memory_order_relaxed);  // under the lock: after close() nothing is put into line again
     reap(*worker, ended);
-    if (std::exchange(replies_at_last_death_, replies_) != replies_) deaths_in_a_row_ = 0;
     for (std::uint64_t index = worker->filled; index != worker->reaped;) {
       RemoteTask* task = std::exchange(worker->tasks[--index % kPoolSlots], nullptr);
       if (!task) continue;
-      const bool begun = worker->link->slot(index).state.load(std::memory_order_acquire) == SlotState::Taken;
       task->place = RemoteTask::Place::Nowhere;
       task->worker = nullptr;
-      if (begun) {
-        victim = task;
-        again = !terminated && worker->overdue != task && task->allowed.retries != 0;
-        if (!again) continue;
+      if (worker->link->slot(index).state.load(std::memory_order_acquire) == SlotState::Taken) {
+        had_begun = true;
+        const bool again = !terminated && worker->overdue != task && task->allowed.retries != 0;
+        if (!again) {
+          victims.push_back(*task);
+          continue;
+        }
         --task->allowed.retries;
       }
       task->place = RemoteTask::Place::InLine;
       line_.push_front(*task);
     }
+    // A task that was begun, here or by another, shows that workers can be started.
+    if (std::exchange(replies_at_last_death_, replies_) != replies_ || had_begun) deaths_in_a_row_ = 0;
     // The one who was to be told by it, and was not: it died on the way.
     if (attention_.fetch_and(~PoolDoor::kSleeper, std::memory_order_acq_rel) & PoolDoor::kSleeper)
       port::futex_wake_shared(port::futex_word(attention_), 1);
     fill(wakes);
   }
-  if (victim && !again) {
-    const std::string task = victim->describe();
-    if (terminated) {
-      victim->failure = std::make_exception_ptr(CancelledError{what("the task was ended with its worker, by terminate() of")});
-    } else if (worker->overdue == victim) {
-      victim->failure = std::make_exception_ptr(
-          TimeoutError{task + ": it ran for longer than its limit of " +
-                       std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(victim->allowed.limit).count()) +
-                       " ms, and was ended with its worker " + worker->name});
-    } else {
-      victim->failure = std::make_exception_ptr(WorkerDied{task, worker->name, worker->pid,
-                                                           exit_code < 0 ? -exit_code : 0, exit_code < 0 ? 0 : exit_code});
-    }
+  while (RemoteTask* victim = victims.pop_front()) {
+    victim->failure = cause_of_end(*victim, *worker, exit_code, terminated);
     ended.tasks.push_back(*victim);
   }
   finish(ended);
-  if (terminated) {
-    cancel_unbegun();
-  } else if (!victim) {
-    count_death(*worker, exit_code);
+  if (!terminated && !had_begun) count_death(*worker, exit_code);
+}
+
+// Of a task that its worker had begun.
+std::exception_ptr ProcessPool::cause_of_end(const RemoteTask& task, const Worker& worker, int exit_code, bool terminated) const {
+  if (terminated) return std::make_exception_ptr(CancelledError{what("the task was ended with its worker, by terminate() of")});
+  if (worker.overdue == &task) {
+    return std::make_exception_ptr(
+        TimeoutError{task.describe() + ": it ran for longer than its limit of " +
+                     std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(task.allowed.limit).count()) +
+                     " ms, and was ended with its worker " + worker.name});
   }
+  return std::make_exception_ptr(
+      WorkerDied{task.describe(), worker.name, worker.pid, exit_code < 0 ? -exit_code : 0, exit_code < 0 ? 0 : exit_code});
 }
 
 // Of a worker that died without a task.
 void ProcessPool::count_death(const Worker& worker, int exit_code) noexcept {
   const PoolBoard& board = worker.link->board();
   const auto stage = board.stage.load(std::memory_order_acquire);
+  if (stage == PoolBoard::Stage::InitializerFailed) return break_down(initializer_failure(board));
   if (stage == PoolBoard::Stage::Retired || worker.leaving || board.closing.load(std::memory_order_relaxed) != 0) return;
-  if (stage == PoolBoard::Stage::InitializerFailed) {
-    return break_down("the initializer of its workers threw: " + std::string{board.failure, ::strnlen(board.failure, sizeof board.failure)});
-  }
   if (now() - worker.started_at > kSettled) deaths_in_a_row_ = 0;
-  ++deaths_in_a_row_;
-  if (deaths_in_a_row_ >= kMostDeathsInARow) {
+  // One that was there when the last one was counted tells nothing new: what ended both of them came from outside.
+  if (deaths_in_a_row_ != 0 && worker.started_at < last_counted_) return;
+  last_counted_ = now();
+  if (++deaths_in_a_row_ == 1) row_since_ = last_counted_;
+  if (deaths_in_a_row_ >= kMostDeathsInARow && (!was_ended_by_others(exit_code) || last_counted_ - row_since_ > kPatienceWithKills)) {
     return break_down(std::to_string(deaths_in_a_row_) + " workers in a row died without a task; the last, " + worker.name + " (pid " +
                       std::to_string(worker.pid) + "), " + describe_exit(exit_code) +
-                      (stage == PoolBoard::Stage::Starting ? " as it was started" : ""));
+                      (stage == PoolBoard::Stage::Starting       ? " as it was started"
+                       : stage == PoolBoard::Stage::Initializing ? " in its initializer"
+                                                                 : ""));
   }
   // The first is replaced at once, the others later and later.
-  if (deaths_in_a_row_ > 1) next_start_ = now() + (5 * kMillisecond << (deaths_in_a_row_ - 2));
+  if (deaths_in_a_row_ > 1) next_start_ = last_counted_ + (5 * kMillisecond << std::min(deaths_in_a_row_ - 2, kMostDoublings));
 }
 
 void ProcessPool::break_down(const std::string& why) noexcept {
@@ -328,10 +387,7 @@ bool ProcessPool::has_ended() noexcept {
   Wakes wakes;
   const std::lock_guard guard{lock_};
   for (const auto& worker : workers_) {
-    worker->leaving = true;
-    worker->link->board().closing.store(1, std::memory_order_seq_cst);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    wake(*worker, wakes);
+    send_home(*worker, wakes);
   }
   return workers_.empty();
 }

@@ -52,7 +52,7 @@ inline constexpr unsigned kMostDescriptors = 250;  // of a task, or a result: wh
 
 /// The beginning of a link's memory; behind it as many areas as slots, which cost nothing until they are used.
 struct PoolBoard {
-  enum class Stage : std::uint32_t { Starting, Ready, InitializerFailed, Retired };
+  enum class Stage : std::uint32_t { Starting, Initializing, Ready, InitializerFailed, Retired };
 
   std::atomic<Stage> stage{Stage::Starting};
   std::atomic<std::uint32_t> closing{0};  // no more tasks will come
@@ -160,6 +160,7 @@ struct PoolSeat {
   std::string name;
   std::uint64_t most_tasks = 0;   // then it ends; 0: never
   std::vector<std::byte> initializer;  // a sent call; empty: none
+  std::vector<OwnedFd> initializer_descriptors;
 };
 
 }  // namespace weft::detail

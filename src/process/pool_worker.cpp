@@ -33,7 +33,8 @@ class PoolWorker {
         bell_{std::move(seat.bell)},
         name_{std::move(seat.name)},
         most_tasks_{seat.most_tasks},
-        initializer_{std::move(seat.initializer)} {
+        initializer_{std::move(seat.initializer)},
+        initializer_descriptors_{std::move(seat.initializer_descriptors)} {
     link_.pages().close_fd();
     door_pages_.close_fd();
   }
@@ -69,8 +70,9 @@ class PoolWorker {
 
   bool initialize() {
     if (initializer_.empty()) return true;
+    board().stage.store(PoolBoard::Stage::Initializing, std::memory_order_release);
     try {
-      process::Incoming in{initializer_};
+      process::Incoming in{initializer_, std::move(initializer_descriptors_)};
       process::Outgoing nothing;
       reinterpret_cast<RunSent>(receive_function(in))(in, nothing);
       initializer_ = {};
@@ -221,6 +223,7 @@ class PoolWorker {
   const std::uint64_t most_tasks_;
   std::vector<std::byte> initializer_;
   SpinBudget spins_;
+  std::vector<OwnedFd> initializer_descriptors_;
   port::ThrowTrace thrown_;  // of the task that failed last
 };
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include <weft/base/error.hpp>
@@ -13,13 +14,28 @@ namespace weft {
 
 unsigned detail::usual_processes() noexcept { return default_workers(); }
 
+namespace {
+
+// 0: as many as there are processors, but no fewer than there always are.
+unsigned most_of(unsigned most, unsigned least, const char* whose) {
+  if (most == 0) return std::max(detail::usual_processes(), least);
+  if (least > most) {
+    throw InvalidStateError{std::string{"making a "} + whose + " of at least " + std::to_string(least) + " and at most " +
+                            std::to_string(most) + " workers: there is no such number; make the minimum smaller, or the maximum larger"};
+  }
+  return most;
+}
+
+}  // namespace
+
 ProcessPoolExecutor::ProcessPoolExecutor(Config config)
     : core_{detail::make_process_pool({.kind = "ProcessPoolExecutor",
-                                       .most_workers = config.max_workers == 0 ? detail::usual_processes() : config.max_workers,
-                                       .all_at_once = false,
+                                       .most_workers = most_of(config.max_workers, config.min_workers, "ProcessPoolExecutor"),
+                                       .least_workers = config.min_workers,
+                                       .idle_timeout = config.idle_timeout,
                                        .name = std::move(config.name),
                                        .method = config.start_method,
-                                       .initializer = config.initializer.bytes(),
+                                       .initializer = std::move(config.initializer),
                                        .tasks_per_worker = config.max_tasks_per_child,
                                        .limit = config.task_timeout,
                                        .retries = config.retries,
@@ -27,13 +43,16 @@ ProcessPoolExecutor::ProcessPoolExecutor(Config config)
 
 namespace process {
 
-Pool::Pool(Config config)
+Pool::Pool(Config config) : Pool{most_of(config.processes, config.min_processes.value_or(0), "Pool"), std::move(config)} {}
+
+Pool::Pool(unsigned most, Config&& config)
     : core_{weft::detail::make_process_pool({.kind = "Pool",
-                                             .most_workers = config.processes == 0 ? weft::detail::usual_processes() : config.processes,
-                                             .all_at_once = true,
+                                             .most_workers = most,
+                                             .least_workers = config.min_processes.value_or(most),
+                                             .idle_timeout = config.idle_timeout,
                                              .name = std::move(config.name),
                                              .method = config.start_method,
-                                             .initializer = config.initializer.bytes(),
+                                             .initializer = std::move(config.initializer),
                                              .tasks_per_worker = config.max_tasks_per_child,
                                              .limit = config.task_timeout,
                                              .retries = config.retries,

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <mutex>
 #include <thread>
@@ -35,6 +36,14 @@ ProcessPoolConfig completed(ProcessPoolConfig config) {
   return config;
 }
 
+template <class T>
+T read_once(const T& shared) noexcept {
+  return *static_cast<const volatile T*>(&shared);
+}
+
+/// No context of this process can end the wait for a worker: whoever searches beyond knows who may (far_holders.hpp).
+std::size_t nobody_here(const void*, std::uint64_t*, std::size_t) noexcept { return 0; }
+
 bool can_wait_for_two_words() noexcept {
   const std::uint32_t zero = 0;
   const port::FutexWord words[] = {{&zero, 1, false}, {&zero, 1, false}};
@@ -54,17 +63,14 @@ void end_process_pool(ProcessPoolCore& pool, int exceptions_before) noexcept {
   pool.shutdown(true, std::uncaught_exceptions() > exceptions_before);
 }
 
-void throw_no_descriptors_in_sent_call() {
-  throw InvalidStateError{"SentCall: descriptors, and what is made of them, go with tasks only; this call is made in every worker"};
-}
-
 std::string RemoteTask::describe() const {
   if (function) return function_name(function);
   return function_type ? readable_type(function_type->name()) : std::string{"a task"};
 }
 
 ProcessPool::ProcessPool(ProcessPoolConfig config)
-    : config_{completed(std::move(config))},
+    : initializer_{std::move(config.initializer)},
+      config_{completed(std::move(config))},
       method_{config_.method.value_or(process::get_start_method())},
       can_lead_{can_wait_for_two_words()},
       door_pages_{"weft-pool-door", sizeof(PoolDoor)},
@@ -87,8 +93,10 @@ ProcessPool::Worker* ProcessPool::choose(const RemoteTask& task) noexcept {
   unsigned least = ~0U;
   for (const auto& worker : workers_) {
     if (!worker->has_room() || (needs_all_of_it && worker->in_flight != 0)) continue;
-    // Of those with as little to do, one that is awake; then the one whose caches are warm.
-    const unsigned cost = worker->in_flight * 4 + (worker->link->board().asleep.load(std::memory_order_relaxed) != 0 ? 2 : 0) +
+    // Of those with as little to do, one that is awake; then the one whose caches are warm. One that is being started may take its time,
+    // for its initializer: it counts as having a task already.
+    const unsigned cost = (worker->in_flight + (worker->ready ? 0 : 1)) * 4 +
+                          (worker->link->board().asleep.load(std::memory_order_relaxed) != 0 ? 2 : 0) +
                           (worker.get() != last_used_ ? 1 : 0);
     if (cost >= least) continue;
     least = cost;
@@ -220,7 +228,9 @@ void ProcessPool::reap(Worker& worker, Ended& ended) {
   }
   const auto stage = worker.link->board().stage.load(std::memory_order_acquire);
   worker.ready = worker.ready || stage == PoolBoard::Stage::Ready;
-  worker.leaving = worker.leaving || stage == PoolBoard::Stage::Retired;
+  if (worker.leaving || (stage != PoolBoard::Stage::Retired && stage != PoolBoard::Stage::InitializerFailed)) return;
+  worker.leaving = true;
+  nudge();  // whoever was told of it may not be the dispatcher, which is to see to its end
 }
 
 // A worker that has nothing to do gets half of what the busiest one has not begun, the last first.
@@ -230,10 +240,11 @@ void ProcessPool::share(Wakes& wakes) noexcept {
     if (idle->in_flight != 0 || !idle->ready || !idle->has_room()) continue;
     Worker* busiest = nullptr;
     for (const auto& worker : workers_) {
-      if (worker->in_flight > 1 && (!busiest || worker->in_flight > busiest->in_flight)) busiest = worker.get();
+      // One that is being started has begun nothing.
+      if (worker->in_flight > (worker->ready ? 1U : 0U) && (!busiest || worker->in_flight > busiest->in_flight)) busiest = worker.get();
     }
     if (!busiest) return;
-    const unsigned most = busiest->in_flight / 2;
+    const unsigned most = busiest->ready ? busiest->in_flight / 2 : (busiest->in_flight + 1) / 2;
     unsigned taken = 0;
     for (std::uint64_t index = busiest->filled; index != busiest->reaped && taken < most;) {
       --index;
@@ -308,6 +319,7 @@ std::size_t ProcessPool::finish(Ended& ended) noexcept {
 void ProcessPool::finish(RemoteTask& task) noexcept {
   if (!task.future().begin(nullptr)) {  // cancelled
     give_slot_back(task);
+    drop_request(task);
     return leave(task);
   }
   if (task.reply) {
@@ -318,7 +330,7 @@ void ProcessPool::finish(RemoteTask& task) noexcept {
     }
     give_slot_back(task);
   }
-  task.block.reset();
+  drop_request(task);
   if (task.failure) task.future().fail(std::move(task.failure));
   publish(task);
 }
@@ -330,18 +342,26 @@ void ProcessPool::give_slot_back(RemoteTask& task) noexcept {
   std::exchange(task.reply, nullptr)->state.store(SlotState::Free, std::memory_order_release);
 }
 
+// Whoever has a handle may keep it for long: of what was sent nothing is kept open for that. A pipe's reader waits for its end.
+void ProcessPool::drop_request(RemoteTask& task) noexcept {
+  task.block.reset();
+  (void)task.parcel.take_descriptors();
+}
+
 void ProcessPool::read_reply(RemoteTask& task) {
   const PoolSlot& slot = *task.reply;
+  // Not believed: a task may have written anything anywhere in its process. Read once: it may do so still.
+  const SlotBytes bytes_at = read_once(slot.bytes_at);
+  const std::uint64_t size = read_once(slot.size);
   std::vector<OwnedFd> descriptors = std::move(task.received);
   std::optional<MappedBlock> block;
   std::span<const std::byte> bytes;
-  // Not believed: a task may have written anything anywhere in its process.
-  if (slot.bytes_at == SlotBytes::Inline && slot.size <= PoolSlot::kInline) {
-    bytes = {slot.bytes, slot.size};
-  } else if (slot.bytes_at == SlotBytes::Area && slot.size <= kAreaBytes) {
-    bytes = task.link->area(task.area).first(slot.size);
-  } else if (slot.bytes_at == SlotBytes::Block && !descriptors.empty()) {
-    block.emplace(descriptors.front(), slot.size);
+  if (bytes_at == SlotBytes::Inline && size <= PoolSlot::kInline) {
+    bytes = {slot.bytes, size};
+  } else if (bytes_at == SlotBytes::Area && size <= kAreaBytes) {
+    bytes = task.link->area(task.area).first(size);
+  } else if (bytes_at == SlotBytes::Block && !descriptors.empty()) {
+    block.emplace(descriptors.front(), size);
     descriptors.erase(descriptors.begin());
     bytes = block->bytes();
   } else {
@@ -368,7 +388,20 @@ void ProcessPool::publish(RemoteTask& task) noexcept {
   }
 }
 
+ProcessPool::CallingBack::CallingBack(ProcessPool& pool) noexcept : pool_{pool} {
+  const std::lock_guard guard{pool_.lock_};
+  next = std::exchange(pool_.callers_, this);
+}
+
+ProcessPool::CallingBack::~CallingBack() {
+  const std::lock_guard guard{pool_.lock_};
+  CallingBack** link = &pool_.callers_;
+  while (*link != this) link = &(*link)->next;
+  *link = next;
+}
+
 void ProcessPool::call_back() noexcept {
+  const CallingBack calling{*this};
   for (;;) {
     RemoteTask* task = nullptr;
     {
@@ -379,9 +412,7 @@ void ProcessPool::call_back() noexcept {
         return;
       }
     }
-    caller_back_.store(current_context_id(), std::memory_order_relaxed);
     task->future().publish();
-    caller_back_.store(0, std::memory_order_relaxed);
     leave(*task);
   }
 }
@@ -418,7 +449,7 @@ void ProcessPool::submit(RemoteTask& task) {
   bool failed = false;
   try {
     if (is_left_behind() || is_closed()) refuse();
-    if (room_) room_->acquire();
+    if (room_) wait_for_room();
     try {
       if (!task.failure && task.parcel.bytes().size() > kAreaBytes) task.block = make_large_block(task.parcel.bytes());
       if (task.parcel.descriptors().size() >= kMostDescriptors)
@@ -467,6 +498,23 @@ void ProcessPool::submit(RemoteTask& task) {
   }
 }
 
+void ProcessPool::wait_for_room() {
+  if (room_->try_acquire()) return;
+  auto way = room_->on_acquire([] {});
+  Context& self = current_context();
+  while (!way.try_now()) {
+    if (!arm(self, way.entry, Interruptible::Yes)) throw_interruption();
+    // Not enlisted, it can only have been decided by a kill.
+    if (!way.enlist() && disarm(self)) continue;
+    const Explained* explained = &room_for_reports_;
+    const Outcome outcome =
+        park(self, {.kind = WaitKind::Room, .object = explained, .holders = &nobody_here, .outside = true}, Deadline::never());
+    if (outcome == kFired) return;  // the permit was handed over
+    way.withdraw();
+    throw_interruption();
+  }
+}
+
 bool ProcessPool::take_back(RemoteTask& task) noexcept {
   if (is_left_behind()) return true;
   {
@@ -475,6 +523,7 @@ bool ProcessPool::take_back(RemoteTask& task) noexcept {
     if (!detach(task)) return false;
     task.taken_back = true;
   }
+  drop_request(task);
   leave(task);  // the caller has a handle
   return true;
 }
@@ -486,6 +535,57 @@ bool ProcessPool::has_begun(const RemoteTask& task) noexcept {
   if (task.place == RemoteTask::Place::InLine) return false;
   const SlotState state = static_cast<const Worker*>(task.worker)->link->slot(task.slot).state.load(std::memory_order_acquire);
   return state == SlotState::Taken || state == SlotState::Done;
+}
+
+// ---- for the search for deadlocks -----------------------------------------------------------------------------------
+
+void ProcessPool::explain_as(const char* where, char* text, std::size_t room) const noexcept {
+  std::snprintf(text, room, "%s at %s \"%s\" (%u worker%s)", where, config_.kind, config_.name.c_str(), config_.most_workers,
+                config_.most_workers == 1 ? "" : "s");
+}
+
+void ProcessPool::explain(const RemoteTask& task, char* text, std::size_t room) noexcept {
+  explain_as(has_begun(task) ? " begun" : " in line", text, room);
+}
+
+// With the lock. None if another one may come, or one is about to go.
+std::vector<int> ProcessPool::all_workers() const {
+  std::vector<int> pids;
+  if (workers_.size() < config_.most_workers) return pids;
+  for (const auto& worker : workers_) {
+    if (worker->leaving) return {};
+    pids.push_back(worker->pid);
+  }
+  return pids;
+}
+
+// As long as any task has a limit the pool itself may act: it ends the worker.
+std::vector<int> ProcessPool::workers_needed(const RemoteTask& task) {
+  if (is_left_behind()) return {};
+  const std::lock_guard guard{lock_};
+  if (limited_ != 0 || terminated_.load(std::memory_order_relaxed) || task.place == RemoteTask::Place::Nowhere) return {};
+  if (task.place == RemoteTask::Place::InLine) return all_workers();
+  const auto& worker = *static_cast<const Worker*>(task.worker);
+  switch (worker.link->slot(task.slot).state.load(std::memory_order_acquire)) {
+    case SlotState::Queued: return all_workers();  // it can be taken back, and given to any of them
+    case SlotState::Taken: return worker.leaving ? std::vector<int>{} : std::vector{worker.pid};
+    default: return {};  // it is done, and somebody is about to see it
+  }
+}
+
+// There is room when any task has ended. None of them may be on its way to that.
+std::vector<int> ProcessPool::workers_needed_for_room() {
+  const std::lock_guard guard{lock_};
+  if (limited_ != 0 || is_closed()) return {};
+  std::size_t unbegun_or_begun = 0;
+  for (const RemoteTask* task = line_.front(); task; task = task->next) ++unbegun_or_begun;
+  for (const auto& worker : workers_) {
+    unbegun_or_begun += worker->in_flight;
+    for (std::uint64_t index = worker->reaped; index != worker->filled; ++index) {
+      if (worker->link->slot(index).state.load(std::memory_order_acquire) == SlotState::Done) return {};
+    }
+  }
+  return unbegun_or_begun == unfinished_.load(std::memory_order_acquire) ? all_workers() : std::vector<int>{};
 }
 
 /// The thread that looks after the workers while it waits. Whoever comes second waits as usual.
@@ -564,7 +664,7 @@ bool ProcessPool::advance(FutureState& future, Deadline deadline) {
   }
   LookBeside beside{*this, future, deadline, self};
   const Explained* explained = &future;
-  Wait record{.kind = WaitKind::Future, .object = explained};
+  Wait record{.kind = WaitKind::Future, .object = explained, .holders = &nobody_here};
   record.outside = true;
   const Outcome outcome = own_thread_context().park_beside(beside, record, deadline);
   if (outcome == kFired) return true;
@@ -580,18 +680,21 @@ void ProcessPool::nudge() noexcept {
   [[maybe_unused]] const auto written = ::write(bell_.get(), &one, sizeof one);
 }
 
-void ProcessPool::close() noexcept {
-  const std::lock_guard guard{lock_};
-  closed_.store(true, std::memory_order_seq_cst);
-}
-
-void ProcessPool::cancel_unbegun() noexcept {
+// One step, so that the dispatcher does not see that it is to kill the workers, and put into line what they had not begun, before that is
+// called off.
+void ProcessPool::close(End end) noexcept {
   TaskLine taken;
   {
     const std::lock_guard guard{lock_};
-    taken = take_unbegun();
+    closed_.store(true, std::memory_order_seq_cst);
+    if (end == End::AtOnce) terminated_.store(true, std::memory_order_seq_cst);
+    if (end != End::Gentle) taken = take_unbegun();
   }
+  nudge();
+  if (taken.empty()) return;
+  const CallingBack calling{*this};
   while (RemoteTask* task = taken.pop_front()) {
+    drop_request(*task);
     (void)task->future().cancel();
     leave(*task);
   }
@@ -599,24 +702,24 @@ void ProcessPool::cancel_unbegun() noexcept {
 
 void ProcessPool::shutdown(bool wait, bool cancel) {
   if (is_left_behind()) return;
-  close();
-  if (cancel) cancel_unbegun();
-  nudge();
+  close(cancel ? End::WithoutTheUnbegun : End::Gentle);
   if (wait) wait_for_end();
 }
 
 void ProcessPool::terminate(bool wait) {
   if (is_left_behind()) return;
-  close();
-  terminated_.store(true, std::memory_order_seq_cst);
-  cancel_unbegun();
-  nudge();
+  close(End::AtOnce);
   if (wait) wait_for_end();
 }
 
 void ProcessPool::wait_for_end() {
-  // What is called back is part of what would be waited for.
-  if (caller_back_.load(std::memory_order_relaxed) == current_context_id()) return;
+  const std::uint64_t self = current_context_id();
+  {
+    const std::lock_guard guard{lock_};
+    for (const CallingBack* caller = callers_; caller; caller = caller->next) {
+      if (caller->context == self) return;
+    }
+  }
   ended_.wait();
 }
 

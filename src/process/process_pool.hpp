@@ -54,8 +54,24 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] bool advance(FutureState& future, Deadline deadline) override;
   [[nodiscard]] bool take_back(RemoteTask& task) noexcept override;
   [[nodiscard]] bool has_begun(const RemoteTask& task) noexcept override;
+  void explain(const RemoteTask& task, char* text, std::size_t room) noexcept override;
+  [[nodiscard]] std::vector<int> workers_needed(const RemoteTask& task) override;
+
+  /// What a submission waits for when there is a bound.
+  class Room final : public Explained {
+   public:
+    explicit Room(ProcessPool& pool) noexcept : pool_{pool} {}
+    void explain(char* text, std::size_t room) const noexcept override { pool_.explain_as("", text, room); }
+    /// As workers_needed().
+    [[nodiscard]] std::vector<int> workers_needed() const { return pool_.workers_needed_for_room(); }
+
+   private:
+    ProcessPool& pool_;
+  };
 
  private:
+  static constexpr std::int64_t kPatienceAtEnd = 5'000'000'000;  // with a worker that is to end, and does not
+
   struct Worker {
     Worker(std::string worker_name, std::shared_ptr<PoolLink> its_link, std::unique_ptr<WorkerProcess> its_process)
         : name{std::move(worker_name)}, link{std::move(its_link)}, process{std::move(its_process)} {}
@@ -77,7 +93,11 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
     bool ready = false;
     bool leaving = false;                   // gets no more tasks
     bool to_be_woken = false;
+    std::int64_t leaving_since = 0;         // when the dispatcher saw that it is; 0: it is not
     const RemoteTask* overdue = nullptr;    // because of which the pool has killed it
+    // Of pool_size.cpp.
+    std::uint64_t filled_when_seen = 0;
+    std::int64_t idle_since = started_at;
   };
 
   /// Tasks that have ended, to be told of outside of the lock.
@@ -99,6 +119,27 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
     std::shared_ptr<PoolLink> first_;
     std::vector<std::shared_ptr<PoolLink>> others_;
   };
+  /// A context that calls what users have given. It waits for no end of the pool meanwhile: it is a part of what it would wait for.
+  class CallingBack {
+   public:
+    explicit CallingBack(ProcessPool& pool) noexcept;
+    CallingBack(const CallingBack&) = delete;
+    CallingBack& operator=(const CallingBack&) = delete;
+    ~CallingBack();
+
+    const std::uint64_t context = current_context_id();
+    CallingBack* next = nullptr;
+
+   private:
+    ProcessPool& pool_;
+  };
+  /// How it stands with the workers.
+  struct Staff {
+    std::size_t staying = 0;  // not leaving; of those
+    std::size_t ready = 0;
+    std::size_t coming = 0;   // have just been started
+    std::size_t missing = 0;  // tasks that wait, and for which no worker is idle or will be
+  };
   class Leading;
   class LookBeside;
 
@@ -113,39 +154,56 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] static bool withdraw(Worker& worker, std::uint64_t index) noexcept;
   [[nodiscard]] bool detach(RemoteTask& task) noexcept;
   [[nodiscard]] TaskLine take_unbegun() noexcept;
+  [[nodiscard]] std::vector<int> all_workers() const;
 
   // ---- process_pool.cpp: without ----
+  void wait_for_room();
+  [[nodiscard]] std::vector<int> workers_needed_for_room();
+  void explain_as(const char* where, char* text, std::size_t room) const noexcept;
   std::size_t drain() noexcept;
   [[nodiscard]] bool look_briefly(FutureState& future) noexcept;
   std::size_t finish(Ended& ended) noexcept;
   void finish(RemoteTask& task) noexcept;
   void read_reply(RemoteTask& task);
   static void give_slot_back(RemoteTask& task) noexcept;
+  static void drop_request(RemoteTask& task) noexcept;
   void publish(RemoteTask& task) noexcept;
   void call_back() noexcept;
   void leave(RemoteTask& task) noexcept;
-  void cancel_unbegun() noexcept;
-  void close() noexcept;
+  enum class End : std::uint8_t { Gentle, WithoutTheUnbegun, AtOnce };
+  void close(End end) noexcept;
   void wait_for_end();
   [[noreturn]] void refuse() const;
   void nudge() noexcept;
   [[nodiscard]] bool is_left_behind() const noexcept { return process_ != this_process(); }
   [[nodiscard]] std::string what(const char* operation) const;
 
+  // ---- pool_size.cpp: the dispatcher's own ----
+  [[nodiscard]] std::int64_t when_to_start() noexcept;
+  [[nodiscard]] std::int64_t when_to_start(const Staff& staff, bool asked) noexcept;
+  [[nodiscard]] Staff count_staff() const noexcept;
+  [[nodiscard]] std::size_t least_workers() const noexcept;
+  [[nodiscard]] std::int64_t retire_idle() noexcept;
+  void send_home(Worker& worker, Wakes& wakes) noexcept;
+
   // ---- pool_dispatcher.cpp: the dispatcher's own ----
   void dispatch() noexcept;
+  [[nodiscard]] bool is_idle_at_the_end() noexcept;
   [[nodiscard]] std::int64_t start_missing() noexcept;
   void start_worker();
   [[nodiscard]] std::int64_t enforce_limits() noexcept;
-  void end_overdue(Worker& worker, const RemoteTask& task, Wakes& wakes) noexcept;
+  void take_back_all(Worker& worker, Wakes& wakes) noexcept;
+  [[nodiscard]] std::int64_t end_late() noexcept;
   void kill_all() noexcept;
   void bury_dead() noexcept;
   void bury(std::unique_ptr<Worker> worker, int exit_code) noexcept;
+  [[nodiscard]] std::exception_ptr cause_of_end(const RemoteTask& task, const Worker& worker, int exit_code, bool terminated) const;
   void count_death(const Worker& worker, int exit_code) noexcept;
   void break_down(const std::string& why) noexcept;
   [[nodiscard]] bool has_ended() noexcept;
   void sleep(std::int64_t until) noexcept;
 
+  SentCall initializer_;  // the dispatcher's
   const ProcessPoolConfig config_;
   const StartMethod method_;
   const std::uint32_t process_ = this_process();
@@ -154,6 +212,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   std::atomic<std::uint32_t>& attention_;
   OwnedFd bell_;
   std::optional<Semaphore> room_;
+  Room room_for_reports_{*this};
 
   mutable SpinLock lock_;
   std::vector<std::unique_ptr<Worker>> workers_;  // this and below: guarded by lock_; changed by the dispatcher only
@@ -167,13 +226,13 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   std::string why_broken_;
   TaskLine to_call_back_;
   bool calling_back_ = false;
+  CallingBack* callers_ = nullptr;
 
   std::atomic<bool> closed_{false};       // written under lock_
-  std::atomic<bool> terminated_{false};
+  std::atomic<bool> terminated_{false};   // the same
   std::atomic<std::size_t> unfinished_{0};  // tasks submitted, and not yet told of
   std::atomic<bool> leading_{false};
   std::atomic<std::int64_t> next_look_{0};  // until when the dispatcher sleeps
-  std::atomic<std::uint64_t> caller_back_{0};  // the context that calls back
   std::atomic<unsigned> submits_{0};
   std::atomic<bool> woke_a_worker_{false};
   SpinBudget spins_;  // the leader's, and if that is a fiber: it keeps its worker meanwhile
@@ -182,7 +241,11 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
 
   // The dispatcher's.
   std::uint64_t workers_made_ = 0;
+  std::size_t size_ = 0;         // of workers that there shall be while there is work for them
+  std::int64_t growth_due_ = 0;  // when one more may be added; 0: nobody has asked
   unsigned deaths_in_a_row_ = 0;
+  std::int64_t row_since_ = 0;
+  std::int64_t last_counted_ = 0;
   unsigned failed_starts_ = 0;
   std::int64_t next_start_ = 0;
   std::int64_t closing_since_ = 0;

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -57,6 +59,14 @@ ProcessStamp stamp_of(int pid, std::uint64_t start) noexcept {
   return stamp;
 }
 
+std::uint64_t stamp_namespaces() noexcept {
+  struct stat of_pids {};
+  struct stat of_times {};
+  if (::stat("/proc/self/ns/pid", &of_pids) != 0) return 0;
+  (void)::stat("/proc/self/ns/time", &of_times);  // since Linux 5.6
+  return static_cast<std::uint64_t>(of_times.st_ino) << 32 | static_cast<std::uint32_t>(of_pids.st_ino);
+}
+
 bool process_is_gone(ProcessStamp stamp, OwnedFd* wanted) noexcept {
   const int pid = pid_of(stamp);
   // First the descriptor, then who it is: should the number be given to another process in between, the times differ.
@@ -66,6 +76,9 @@ bool process_is_gone(ProcessStamp stamp, OwnedFd* wanted) noexcept {
   // Readable: all of its threads have ended. (Its entry in /proc calls it a zombie already when the first one has.)
   pollfd ended{pidfd.get(), POLLIN, 0};
   if (pidfd && ::poll(&ended, 1, 0) == 1) return true;
+  // Without a descriptor one can still ask for a child, which stays a zombie as long as its parent waits for what it held.
+  siginfo_t child{};
+  if (!pidfd && ::waitid(P_PID, static_cast<id_t>(pid), &child, WEXITED | WNOHANG | WNOWAIT) == 0 && child.si_pid == pid) return true;
   // A time that is not known, there or here (no /proc, or one that hides other users' processes), tells nothing.
   const std::uint64_t start = stamp >> kStampStartShift;
   if (start != 0) {

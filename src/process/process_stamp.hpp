@@ -11,7 +11,7 @@ namespace weft::process::detail {
 /// of state. 0: nobody.
 ///
 /// Processes that share an object must see each other under the same numbers and times: one pid namespace, one time
-/// namespace.
+/// namespace. Others would take a living owner for a dead one.
 using ProcessStamp = std::uint64_t;
 
 inline constexpr int kStampPidShift = 3, kStampPidBits = 22, kStampStartShift = kStampPidShift + kStampPidBits;
@@ -23,6 +23,9 @@ inline constexpr ProcessStamp kStampMask = ~std::uint64_t{7};
 
 /// Of the calling process. A load, but for the first time in each process.
 [[nodiscard]] ProcessStamp this_process_stamp() noexcept;
+
+/// Tells the namespaces in which this process's stamps mean something from others, as long as somebody is in them. 0: not known.
+[[nodiscard]] std::uint64_t stamp_namespaces() noexcept;
 
 /// What can be known of a process at one moment: it is gone when it has ended, reaped by its parent or not. What
 /// cannot be found out counts as alive. Some microseconds; `pidfd`, when wanted, becomes readable when the process

@@ -21,6 +21,8 @@
 #include "process/launch.hpp"
 #include "process/processes.hpp"
 #include "process/program.hpp"
+#include "process/standard_streams.hpp"
+#include "process/wait_board.hpp"
 #include "thread/threads.hpp"
 
 namespace weft::detail {
@@ -142,6 +144,7 @@ void ProcessState::begin_start(const Process* object) {
 
 Launched ProcessState::launch(Process* object) {
   const std::string whom = quoted_name();
+  process::detail::WaitBoard::ensure();
   // An object of a class of the program's own exists here only.
   const StartMethod method = object ? StartMethod::Fork : method_.value_or(Processes::all().default_method());
   (void)Processes::all().authkey();  // from here on parent and child know the same one
@@ -164,8 +167,12 @@ void ProcessState::send_birth(process::Outgoing& out) {
               .parent = ::getpid(),
               .authkey = processes.authkey(),
               .default_method = processes.default_method(),
-              .folder = std::filesystem::current_path(no_folder).native()};
+              .folder = std::filesystem::current_path(no_folder).native(),
+              .has_waits = false};
+  std::optional<OwnedFd> waits = process::detail::WaitBoard::share();
+  birth.has_waits = waits.has_value();
   out(birth);
+  if (waits) out.attach(std::move(*waits));
 }
 
 void ProcessState::set_started(Launched launched) {
@@ -173,6 +180,7 @@ void ProcessState::set_started(Launched launched) {
   (void)launched.end.release();
   lifeline_ = std::move(launched.lifeline);
   server_ = launched.server;
+  self_buried_ = launched.self_buried;
   parent_ = this_process();
   pid_.store(launched.pid, std::memory_order_release);
   Processes& processes = Processes::all();
@@ -230,6 +238,9 @@ std::optional<int> ProcessState::exitcode() {
   return exit_code_;
 }
 
+// No context of this process can end another one: whoever searches beyond knows who may (far_holders.hpp).
+std::size_t ProcessState::nobody_here(const void*, std::uint64_t*, std::size_t) noexcept { return 0; }
+
 bool ProcessState::join_until(Deadline deadline) {
   require_joinable();
   const std::string label = name();  // for reports: it outlives the wait
@@ -237,7 +248,8 @@ bool ProcessState::join_until(Deadline deadline) {
     if (look_for_end()) return true;
     if (!end_->enter()) throw InvalidStateError{"join: " + quoted_name() + " was closed meanwhile"};
     const int result = end_->wait(Descriptor::Direction::Read, deadline,
-                                  {.kind = WaitKind::Process, .object = this, .label = Label{label.c_str(), {}}});
+                                  {.kind = WaitKind::Process, .object = this, .label = Label{label.c_str(), {}},
+                                   .holders = &nobody_here, .outside = true});
     end_->leave();
     if (result == -ETIMEDOUT) return has_ended();
     if (result == -ECANCELED) throw_interruption();
@@ -261,10 +273,17 @@ void ProcessState::bury() {
   processes.strike(*this);
 }
 
+// Nothing: whoever was to tell it cannot.
+std::optional<int> ProcessState::ask_for_exit_code() noexcept {
+  if (server_ == 0) return port::take_exit_code(end_->fd());
+  if (!self_buried_) return ForkServer::instance().take_exit_code(pid_.load(std::memory_order_relaxed), server_);
+  // Its end is told of before its burial, by some microseconds.
+  port::await_burial(end_->fd());
+  return port::exit_code_of_stranger(end_->fd());
+}
+
 int ProcessState::take_exit_code() noexcept {
-  const std::optional<int> code = server_ == 0 ? port::take_exit_code(end_->fd())
-                                               : ForkServer::instance().take_exit_code(pid_.load(std::memory_order_relaxed), server_);
-  if (code) return *code;
+  if (const std::optional<int> code = ask_for_exit_code()) return *code;
   // The fork server is gone, and the system's first process has taken its place, or SIGCHLD is ignored here: as soon as somebody has
   // buried it the kernel can tell.
   const Shield shield;

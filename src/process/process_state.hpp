@@ -55,13 +55,16 @@ class ProcessState : public std::enable_shared_from_this<ProcessState> {
   [[nodiscard]] bool daemon() const noexcept { return daemon_.load(std::memory_order_relaxed); }
   void set_daemon(bool daemon);
   [[nodiscard]] pid_t pid();
+  /// Of one that has been started; whether closed or not.
+  [[nodiscard]] pid_t plain_pid() const noexcept { return pid_.load(std::memory_order_acquire); }
 
   // In the child of a fork(), where it is the calling process.
   void become_current() noexcept;
   void run(Process* object);
 
-  // For Processes. number(), must_be_awaited(): with the lock held. The others: of children in its list, at the end of the program.
+  // For Processes. number(), plain_name(), must_be_awaited(): with the lock held. The others: of children in its list, at the end of the program.
   [[nodiscard]] const std::string& number() const noexcept { return number_; }
+  [[nodiscard]] const std::string& plain_name() const noexcept { return name_; }
   [[nodiscard]] bool must_be_awaited() const noexcept { return !daemon() && !awaited_; }
   void set_awaited() noexcept;
   void signal_plainly(int signal) noexcept;
@@ -72,8 +75,10 @@ class ProcessState : public std::enable_shared_from_this<ProcessState> {
   [[nodiscard]] Launched launch(Process* object);
   void send_birth(process::Outgoing& out);
   void set_started(Launched launched);
+  [[nodiscard]] static std::size_t nobody_here(const void* process, std::uint64_t* ids, std::size_t most) noexcept;
   void bury();
   [[nodiscard]] int take_exit_code() noexcept;
+  [[nodiscard]] std::optional<int> ask_for_exit_code() noexcept;
   void give_number();
   [[nodiscard]] std::string quoted_name() { return "process \"" + name() + '"'; }
   [[nodiscard]] bool is_mine() const noexcept;
@@ -96,6 +101,7 @@ class ProcessState : public std::enable_shared_from_this<ProcessState> {
   // Set when it has been started.
   std::uint32_t parent_ = 0;   // which this_process() started it
   std::uint64_t server_ = 0;   // the fork server that is its parent; 0: this process
+  bool self_buried_ = false;   // the kernel keeps its exit code
   Descriptor* end_ = nullptr;  // its pidfd
   std::unique_ptr<Lifeline> lifeline_;
   Lock burying_{"the end of a process"};  // whoever asks for its exit code

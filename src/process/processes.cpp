@@ -64,6 +64,14 @@ std::shared_ptr<ProcessState> Processes::current() {
   return current_;
 }
 
+void Processes::copy_name_if_free(std::span<char> to) noexcept {
+  const std::unique_lock guard{lock, std::try_to_lock};
+  if (!guard) return;
+  const std::string_view name = current_ ? std::string_view{current_->plain_name()} : std::string_view{"MainProcess"};
+  const std::size_t length = std::min(name.size(), to.size() - 1);
+  std::fill(std::copy_n(name.begin(), length, to.begin()), to.end(), '\0');
+}
+
 std::shared_ptr<ProcessState> Processes::parent() {
   const std::lock_guard guard{lock};
   return parent_;
@@ -148,6 +156,7 @@ void wait_plainly(int end, Deadline deadline) noexcept {
 // Daemons are told at once, and have time while the others are waited for. One that does not heed it is killed: by its lifeline it would
 // die anyway, but after this process, unseen. A process that others wait for may start more of them meanwhile, by threads of this one.
 void Processes::end_children() noexcept {
+  ending_.store(true, std::memory_order_relaxed);
   for (const auto& child : children()) {
     if (child->daemon()) child->signal_plainly(SIGTERM);
   }
@@ -160,8 +169,10 @@ void Processes::end_children() noexcept {
     wait_plainly(other->end_fd(), Deadline::never());
     other->set_awaited();
   }
+  const auto daemons = children();
+  if (daemons.empty()) return;  // as in nearly every child: not even the clock is asked
   const Deadline grace = Deadline::after(kGraceOfDaemons);
-  for (const auto& child : children()) {
+  for (const auto& child : daemons) {
     if (!child->daemon()) continue;
     wait_plainly(child->end_fd(), grace);
     child->signal_plainly(SIGKILL);
@@ -182,6 +193,7 @@ void Processes::unlock_after_fork(bool in_child) noexcept {
   if (in_child) {
     std::move(children_.begin(), children_.end(), std::back_inserter(not_ours_));
     children_.clear();
+    ending_.store(false, std::memory_order_relaxed);
     ForkServer::instance().forget();
   }
   lock.unlock();

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,9 @@ class Processes {
   [[nodiscard]] static Processes& all() noexcept;
 
   [[nodiscard]] std::shared_ptr<ProcessState> current();
+  /// Its name, cut to what there is room for. Without waiting, for the monitor, whose own lock is taken after this one around fork(): when the lock
+  /// is taken nothing is copied.
+  void copy_name_if_free(std::span<char> to) noexcept;
   /// Null: weft did not start this process.
   [[nodiscard]] std::shared_ptr<ProcessState> parent();
   /// The calling process is this one from now on. Its children are counted from 1.
@@ -40,6 +45,8 @@ class Processes {
 
   /// At the end of the program.
   void end_children() noexcept;
+  /// Whether that has begun.
+  [[nodiscard]] bool are_ending() const noexcept { return ending_.load(std::memory_order_relaxed); }
 
   void lock_for_fork() noexcept;
   void unlock_after_fork(bool in_child) noexcept;
@@ -55,6 +62,7 @@ class Processes {
   std::string authkey_;
   StartMethod default_method_ = StartMethod::Forkserver;
   bool default_is_set_ = false;
+  std::atomic<bool> ending_{false};
 };
 
 }  // namespace weft::detail

@@ -8,6 +8,8 @@
 
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +28,11 @@ namespace {
 constexpr std::string_view kMark = "--weft-process=";
 constexpr std::string_view kSpawn = "spawn";
 constexpr std::string_view kForkserver = "forkserver";
+
+// For ld.so(8), in the environment of a fork server: all functions of all libraries are bound as it starts, once. Else each of its children
+// would look up anew what it calls as the first, by tables that it has to be given page by page. The value is for us to know it by.
+constexpr const char* kBindName = "LD_BIND_NOW";
+constexpr const char* kBindAtOnce = "LD_BIND_NOW=weft";
 
 /// What main() was given. Null: it was not called.
 std::atomic<char**> arguments{nullptr};
@@ -58,6 +65,21 @@ class SpawnSettings {
   posix_spawn_file_actions_t actions;
 };
 
+/// What the program has, and for a fork server what its loader is to do.
+std::vector<char*> environment_for(std::string_view what) {
+  std::vector<char*> variables;
+  for (char** variable = environ; variable && *variable; ++variable) variables.push_back(*variable);
+  if (what == kForkserver && !::getenv(kBindName)) variables.push_back(const_cast<char*>(kBindAtOnce));
+  variables.push_back(nullptr);
+  return variables;
+}
+
+// Its children, and what they start, have the program's environment.
+void clean_environment() noexcept {
+  const char* const value = ::getenv(kBindName);
+  if (value && std::string_view{kBindAtOnce}.substr(std::strlen(kBindName) + 1) == value) ::unsetenv(kBindName);
+}
+
 bool is_socket(int fd) {
   struct stat about {};
   return ::fstat(fd, &about) == 0 && S_ISSOCK(about.st_mode);
@@ -81,10 +103,11 @@ pid_t start_program_anew(const std::string& what, int fd, const std::string& who
   argv.push_back(mark.data());
   while (*given) argv.push_back(*given++);
   argv.push_back(nullptr);
+  const std::vector<char*> environment = environment_for(what);
   const SpawnSettings settings{fd};
   pid_t pid = 0;
   // The link leads to the program's file even if that has been replaced or deleted.
-  const int error = ::posix_spawn(&pid, "/proc/self/exe", &settings.actions, &settings.attributes, argv.data(), environ);
+  const int error = ::posix_spawn(&pid, "/proc/self/exe", &settings.actions, &settings.attributes, argv.data(), environment.data());
   if (error != 0) throw OSError{error, "start this program anew for", whom};
   return pid;
 }
@@ -107,6 +130,8 @@ void process::main(int argc, char** argv) {
   // For processes that this one starts: the arguments without the mark.
   for (int i = 1; i < argc; ++i) argv[i] = argv[i + 1];
   arguments.store(argv, std::memory_order_release);
+  clean_environment();
+  close_standard_input();  // also for all that the fork server will fork
   if (what == kForkserver) serve_forks(kSocketOfChild);
   live_sent(kSocketOfChild, WayOut::Exit);
 }

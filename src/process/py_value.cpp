@@ -180,10 +180,11 @@ void append_text(std::string& to, char kind, std::string_view text) {
   to += text;
 }
 
-void append_key(std::string& to, const PyValue& value) {
+void append_key(std::string& to, const PyValue& value, std::size_t& copied) {
   struct Append {
     std::string& to;
     const PyValue& value;
+    std::size_t& copied;
     void operator()(std::monostate) const { to += 'n'; }
     void operator()(bool b) const { append_number(to, 'i', b ? 1 : 0); }
     void operator()(std::int64_t i) const { append_number(to, 'i', static_cast<std::uint64_t>(i)); }
@@ -192,12 +193,13 @@ void append_key(std::string& to, const PyValue& value) {
     void operator()(const PyBytes& bytes) const { append_text(to, 'b', bytes.data); }
     void operator()(const PyTuple& tuple) const {
       append_number(to, 't', tuple.items.size());
-      for (const PyValue& item : tuple.items) append_key(to, item);
+      for (const PyValue& item : tuple.items) append_key(to, item, copied);
     }
     void operator()(const PySet& set) const {
       if (!set.frozen) fail();
       std::vector<std::string> keys;
-      for (const PyValue& item : set.items) append_key(keys.emplace_back(), item);
+      for (const PyValue& item : set.items) append_key(keys.emplace_back(), item, copied);
+      for (const std::string& key : keys) copied += key.size();
       std::ranges::sort(keys);
       append_number(to, 'z', keys.size());
       for (const std::string& key : keys) append_text(to, 'e', key);
@@ -209,14 +211,16 @@ void append_key(std::string& to, const PyValue& value) {
                         " cannot be a key of a dict or a member of a set: it is unhashable"};
     }
   };
-  std::visit(Append{to, value}, value.variant());
+  std::visit(Append{to, value, copied}, value.variant());
 }
 
 }  // namespace
 
-std::string python_key(const PyValue& value) {
+std::string python_key(const PyValue& value, std::size_t* written) {
   std::string key;
-  append_key(key, value);
+  std::size_t copied = 0;
+  append_key(key, value, copied);
+  if (written) *written = copied + key.size();
   return key;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include <weft/process/pickle.hpp>
@@ -7,7 +8,8 @@
 namespace weft::process::detail {
 
 /// The same text for values that Python takes for the same key: 1, True and 1.0, for instance. Throws: PickleError:
-/// unhashable.
-[[nodiscard]] std::string python_key(const PyValue& value);
+/// unhashable. `written`, when wanted, is told how many bytes that took: the members of a frozenset are written once more
+/// for each frozenset around them.
+[[nodiscard]] std::string python_key(const PyValue& value, std::size_t* written = nullptr);
 
 }  // namespace weft::process::detail

@@ -5,6 +5,8 @@
 
 #include <weft/base/error.hpp>
 
+#include "process/shared_object.hpp"
+
 namespace weft::process::detail {
 
 namespace {
@@ -30,6 +32,10 @@ void fail_rest_in_queue(const char* name, std::size_t bytes) {
   throw ProtocolError{"get from " + called(name) + ": " + std::to_string(bytes) +
                       " bytes of the item were not read; do its save() and its load() agree?"};
 }
+
+void send_queue_file(Outgoing& out, int file) { SharedObject::send_file(out, file); }
+
+OwnedFd receive_queue_file(Incoming& in) { return SharedObject::receive_file(in, "a queue"); }
 
 // FNV-1a: the same in every build of a program.
 std::uint64_t queue_type(char kind, std::string_view item) noexcept {

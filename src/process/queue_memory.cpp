@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +15,8 @@
 #include <utility>
 
 #include <weft/base/error.hpp>
+
+#include "process/memory.hpp"
 
 namespace weft::process::detail {
 
@@ -112,20 +113,8 @@ std::byte* QueueMemory::map_window(std::size_t window) {
 
 /// Memory for this part of the file, which becomes so long if it was not: had it none, the write would end in a signal.
 void QueueMemory::reserve(std::uint64_t offset, std::uint64_t bytes) {
-  rlimit limit{};
-  // Asked first: the kernel would not only refuse, but send SIGXFSZ.
-  const bool too_large = ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && offset + bytes > limit.rlim_cur;
-  int error = too_large ? EFBIG : 0;
-  while (!too_large &&
-         ::fallocate(file_.get(), 0, static_cast<off_t>(offset), static_cast<off_t>(bytes)) != 0) {
-    error = errno;
-    if (error != EINTR) break;
-    error = 0;
-  }
-  if (error == 0) return;
   const std::string name = control_ ? std::string{" \""} + describe(*control_) + '"' : "";
-  throw OSError{error, "get memory for",
-                "the queue between processes" + name + ", which has " + std::to_string(offset) + " bytes"};
+  reserve_memory(file_.get(), offset, offset + bytes, "the queue between processes" + name);
 }
 
 // ---- strings -------------------------------------------------------------------------------------------------------

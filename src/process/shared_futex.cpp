@@ -31,6 +31,9 @@ using weft::detail::Wait;
 struct WatchedWord {
   const std::atomic<std::uint32_t>* word = nullptr;  // null: nobody waits
   SharedWaiter* first = nullptr;
+  // What its thread has slept on last: it does so still after the last waiter has left.
+  const std::atomic<std::uint32_t>* slept_on = nullptr;  // null: nothing
+  std::uint32_t slept_value = 0;
 };
 
 namespace {
@@ -45,11 +48,15 @@ using SharedWord = std::atomic<std::uint32_t>;
 using Waiter = SharedWaiter;
 
 /// A thread that sleeps on as many words at once as the kernel takes, for fibers.
+///
+/// To the kernel it is one sleeper among those of all processes, and may be given a wake-up that nobody here needs: the fibers that waited
+/// have left, and others may have come since who know of the change. Such a one is passed on, once for each change that the thread
+/// has slept through, so that two watchers cannot pass one back and forth for ever.
 struct WordWatcher {
   static constexpr std::size_t kWords = port::kMostFutexWords - 1;  // and its own
 
   std::array<WatchedWord, kWords> words;
-  std::size_t used = 0;                   // no word beyond is waited for
+  std::size_t used = 0;                   // no word beyond is waited for, or was slept on
   std::atomic<std::uint32_t> changes{0};  // its own: there is another word to be watched
 
   [[nodiscard]] WatchedWord* place_for(const SharedWord* word) noexcept {
@@ -90,10 +97,13 @@ class Waits {
   void watch_all();
   [[nodiscard]] Entry* look_at_all(bool& moved) noexcept;
   void watch_words(WordWatcher& watcher);
-  [[nodiscard]] static Entry* fire_changed(WordWatcher& watcher, std::vector<port::FutexWord>& sleep_on);
+  struct Sleep {
+    std::vector<port::FutexWord> on;                // the watcher's own, and those that are waited for
+    std::vector<const std::uint32_t*> passing_on;   // a wake-up each; may be unmapped
+  };
+  [[nodiscard]] static Entry* fire_changed(WordWatcher& watcher, Sleep& sleep);
   [[nodiscard]] bool start_looking() noexcept;
   [[nodiscard]] bool watch_word_of(Waiter& waiter) noexcept;
-  [[nodiscard]] bool is_watched(const std::uint32_t* address) noexcept;
   [[nodiscard]] WordWatcher* add_word_watcher() noexcept;
   static void unlink(Waiter& waiter, Waiter*& all) noexcept;
   void forget() noexcept;
@@ -221,64 +231,63 @@ bool claim_for(Waiter& waiter) noexcept {
   return weft::detail::claim(*waiter.entry, static_cast<Outcome>(waiter.entry->index | kFired));
 }
 
-// Those whose word is not as they expect it; what the others wait for goes into `sleep_on`. A wake-up may have been
-// meant for any of a word's waiters, and two of them may have come as one, so that only the values count.
-Entry* Waits::fire_changed(WordWatcher& watcher, std::vector<port::FutexWord>& sleep_on) {
+// Those whose word is not as they expect it; what the others wait for goes into `sleep`. A wake-up may have been meant
+// for any of a word's waiters, and two of them may have come as one, so that only the values count.
+Entry* Waits::fire_changed(WordWatcher& watcher, Sleep& sleep) {
   Entry* fired = nullptr;
   Waiter*& all = waits().first_;
   for (std::size_t i = 0; i < watcher.used; ++i) {
     WatchedWord& watched = watcher.words[i];
-    if (!watched.word) continue;
-    const std::uint32_t value = watched.word->load(std::memory_order_seq_cst);
-    Waiter* next = nullptr;
-    for (Waiter* waiter = watched.first; waiter; waiter = next) {
-      next = waiter->next_of_word;
-      if (waiter->expected == value) continue;
-      unlink(*waiter, all);
-      if (!claim_for(*waiter)) continue;
-      waiter->entry->next = fired;
-      fired = waiter->entry;
+    const SharedWord* const slept_on = std::exchange(watched.slept_on, nullptr);
+    bool is_passed_on = slept_on && slept_on != watched.word;
+    if (watched.word) {
+      const std::uint32_t value = watched.word->load(std::memory_order_seq_cst);
+      // Whoever waited when the thread fell asleep is fired by a change; those who remain have come since.
+      bool is_ours = false;
+      Waiter* next = nullptr;
+      for (Waiter* waiter = watched.first; waiter; waiter = next) {
+        next = waiter->next_of_word;
+        if (waiter->expected == value) continue;
+        is_ours = true;
+        unlink(*waiter, all);
+        if (!claim_for(*waiter)) continue;  // he passes it on himself
+        waiter->entry->next = fired;
+        fired = waiter->entry;
+      }
+      is_passed_on |= slept_on && value != watched.slept_value && !is_ours;
+      if (watched.word) {
+        watched.slept_on = watched.word;
+        watched.slept_value = value;
+        sleep.on.push_back({port::futex_word(*watched.word), value, true});
+      }
     }
-    if (watched.word) sleep_on.push_back({port::futex_word(*watched.word), value, true});
+    if (is_passed_on) sleep.passing_on.push_back(port::futex_word(*slept_on));
   }
   while (watcher.used > 0 && !watcher.words[watcher.used - 1].word) --watcher.used;
   return fired;
 }
 
-[[gnu::noinline]] bool Waits::is_watched(const std::uint32_t* address) noexcept {
-  const std::lock_guard guard{lock_};
-  for (const WordWatcher* watcher : watchers_) {
-    for (std::size_t i = 0; i < watcher->used; ++i) {
-      const WatchedWord& watched = watcher->words[i];
-      if (watched.word && port::futex_word(*watched.word) == address) return true;
-    }
-  }
-  return false;
-}
-
 void Waits::watch_words(WordWatcher& watcher) {
-  std::vector<port::FutexWord> sleep_on;
-  sleep_on.reserve(port::kMostFutexWords);
+  Sleep sleep;
+  sleep.on.reserve(port::kMostFutexWords);
+  sleep.passing_on.reserve(port::kMostFutexWords);
   for (;;) {
-    sleep_on.clear();
+    sleep.on.clear();
+    sleep.passing_on.clear();
     Entry* fired = nullptr;
     {
       const std::lock_guard guard{lock_};
-      sleep_on.push_back({port::futex_word(watcher.changes), watcher.changes.load(std::memory_order_acquire), false});
-      fired = fire_changed(watcher, sleep_on);
+      sleep.on.push_back({port::futex_word(watcher.changes), watcher.changes.load(std::memory_order_acquire), false});
+      fired = fire_changed(watcher, sleep);
     }
     weft::detail::deliver_all(fired);
+    for (const std::uint32_t* word : sleep.passing_on) port::futex_wake_shared(word, 1);
     // A word whose last waiter has left since may be unmapped: -EFAULT, and a new look. Without futex_waitv (before
     // Linux 5.16) the words are looked at every millisecond.
-    const int result = port::futex_wait_any(sleep_on.data(), sleep_on.size(), Deadline::never());
-    // Woken for a word that nobody here waits for any more: whoever else sleeps on it was meant. (It may be unmapped by now, which the
-    // kernel finds out.)
-    if (result > 0 && !is_watched(sleep_on[static_cast<std::size_t>(result)].address)) {
-      port::futex_wake_shared(sleep_on[static_cast<std::size_t>(result)].address, 1);
-    }
+    const int result = port::futex_wait_any(sleep.on.data(), sleep.on.size(), Deadline::never());
     if (result == -ENOSYS || result == -EPERM) {
-      const bool anybody = sleep_on.size() > 1;
-      port::futex_wait(sleep_on[0].address, sleep_on[0].expected,
+      const bool anybody = sleep.on.size() > 1;
+      port::futex_wait(sleep.on[0].address, sleep.on[0].expected,
                        anybody ? Deadline::after(std::chrono::milliseconds{1}) : Deadline::never());
     }
   }
@@ -314,11 +323,22 @@ bool Waits::is_gone(ProcessStamp stamp) noexcept {
 
 Entry* Waits::look_at_all(bool& moved) noexcept {
   for (WatchedProcess& process : processes_) process.asked_for = false;
+  // Of many who wait for one object the first is asked for all: to look at a Barrier takes time for each of its parties.
+  Look asked;
+  bool answer = false;
+  const auto says_so = [&](const Look& look) {
+    if (!look.call) return false;
+    if (look.call != asked.call || look.object != asked.object) {
+      asked = look;
+      answer = look.call(look.object);
+    }
+    return answer;
+  };
   Entry* fired = nullptr;
   Waiter* next = nullptr;
   for (Waiter* waiter = first_; waiter; waiter = next) {
     next = waiter->next;
-    if (!waiter->has_changed() && !(waiter->look.call && waiter->look.call(waiter->look.object))) continue;
+    if (!waiter->has_changed() && !says_so(waiter->look)) continue;
     unlink(*waiter, first_);
     if (!claim_for(*waiter)) continue;
     waiter->entry->next = fired;

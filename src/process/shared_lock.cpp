@@ -53,13 +53,25 @@ bool SharedLockWord::held_by_caller() const noexcept {
   return owner() == this_process_stamp() && holder_.load(std::memory_order_relaxed) == mark_of_caller();
 }
 
+// Acquire: a mark of before this owner has been taken back. Of one who has just taken it, and not made his mark yet, the
+// pid tells what a dead process has left.
+weft::detail::FarHolder SharedLockWord::holder() const noexcept {
+  const ProcessStamp process = state_.load(std::memory_order_acquire) & kStampMask;
+  const std::uint64_t mark = holder_.load(std::memory_order_relaxed);
+  if (process == 0 || mark >> kHolderPidShift != static_cast<unsigned>(pid_of(process))) return {};
+  return {process, mark & ((std::uint64_t{1} << kHolderPidShift) - 1)};
+}
+
 std::size_t SharedLockWord::holders(const void* lock, std::uint64_t* ids, std::size_t) noexcept {
-  const auto& self = *static_cast<const SharedLockWord*>(lock);
-  const ProcessStamp owner = self.owner();  // acquire: a mark of before this owner has been taken back
-  const std::uint64_t holder = self.holder_.load(std::memory_order_relaxed);
-  if (owner != this_process_stamp() || holder >> kHolderPidShift != static_cast<unsigned>(pid_of(owner))) return 0;
-  ids[0] = holder & ((std::uint64_t{1} << kHolderPidShift) - 1);
+  const weft::detail::FarHolder holder = static_cast<const SharedLockWord*>(lock)->holder();
+  if (holder.process != this_process_stamp()) return 0;
+  ids[0] = holder.context;
   return 1;
+}
+
+weft::detail::FarHolder SharedLockWord::far_holder() const noexcept {
+  const weft::detail::FarHolder found = holder();
+  return found.process == this_process_stamp() ? weft::detail::FarHolder{} : found;
 }
 
 // If it is free, whatever else the word says.

@@ -7,6 +7,7 @@
 #include <weft/base/label.hpp>
 #include <weft/detail/context.hpp>
 
+#include "engine/waits.hpp"
 #include "process/process_stamp.hpp"
 
 namespace weft::process::detail {
@@ -83,11 +84,14 @@ class SharedLockWord {
 
   /// weft::detail::Holders of a SharedLockWord: a context of this process, if it is one.
   [[nodiscard]] static std::size_t holders(const void* lock, std::uint64_t* ids, std::size_t most) noexcept;
+  /// The context of another process that holds it; process 0: there is none, or it is not known.
+  [[nodiscard]] weft::detail::FarHolder far_holder() const noexcept;
 
  private:
   static constexpr std::uint64_t kContended = 1, kStarving = 2, kOwnerDied = 4;
 
   void note_holder() noexcept;
+  [[nodiscard]] weft::detail::FarHolder holder() const noexcept;
   [[nodiscard]] bool take(std::uint64_t clearing, std::uint64_t setting) noexcept;
   [[nodiscard]] bool try_lock_slowly() noexcept;
   [[nodiscard]] bool lock_slowly(Deadline deadline, weft::detail::Interruptible interruptible, Described what);

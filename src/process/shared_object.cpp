@@ -1,14 +1,16 @@
 #include "process/shared_object.hpp"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
-#include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include <weft/base/error.hpp>
+
+#include "process/process_stamp.hpp"
+#include "process/wait_board.hpp"
 
 namespace weft::process::detail {
 
@@ -31,25 +33,16 @@ const char* name_of(SharedObject::Kind kind) noexcept {
 
 }  // namespace
 
-std::shared_ptr<SharedObject> SharedObject::map(OwnedFd fd, std::size_t size, const char* doing) {
-  void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-  if (memory == MAP_FAILED) throw OSError{errno, doing, "the memory of a process lock or its like"};
-  return std::shared_ptr<SharedObject>{new SharedObject{std::move(fd), static_cast<Header*>(memory), size}};
-}
+SharedObject::SharedObject(OwnedFd fd, std::size_t size)
+    : fd_{std::move(fd)}, mapping_{fd_.get(), size, "a process lock or its like"} {}
 
 std::shared_ptr<SharedObject> SharedObject::make(Kind kind, std::size_t bytes, const char* name) {
   static_assert(sizeof(Header) == kHeader);
-  const std::string what = std::string{"a process "} + name_of(kind);
-  OwnedFd fd{::memfd_create((std::string{"weft-"} + name_of(kind)).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING)};
-  if (!fd) throw OSError{errno, "make the memory of", what};
-  // Its pages now, as a write that finds no memory later is a SIGBUS; its size for ever, as a receiver relies on it.
+  WaitBoard::ensure();  // children of any fork() that come from now on may hold it
   const std::size_t size = kHeader + bytes;
-  if (::fallocate(fd.get(), 0, 0, static_cast<off_t>(size)) != 0) throw OSError{errno, "reserve the memory of", what};
-  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-    throw OSError{errno, "seal the memory of", what};
-  }
-  auto object = map(std::move(fd), size, "map");
-  Header& header = *object->header_;
+  OwnedFd fd = make_memory((std::string{"weft-"} + name_of(kind)).c_str(), size);
+  std::shared_ptr<SharedObject> object{new SharedObject{std::move(fd), size}};
+  Header& header = object->header();
   header.magic = kMagic;
   header.kind = kind;
   header.bytes = static_cast<std::uint32_t>(bytes);
@@ -58,7 +51,7 @@ std::shared_ptr<SharedObject> SharedObject::make(Kind kind, std::size_t bytes, c
 }
 
 std::shared_ptr<SharedObject> SharedObject::receive(Incoming& in, Kind kind, std::size_t least_bytes) {
-  OwnedFd fd = in.take_descriptor();
+  OwnedFd fd = receive_file(in, std::string{"a process "} + name_of(kind));
   struct stat status {};
   const int seals = ::fcntl(fd.get(), F_GET_SEALS);
   const bool is_whole = seals >= 0 && (seals & F_SEAL_SHRINK) && ::fstat(fd.get(), &status) == 0 &&
@@ -67,25 +60,41 @@ std::shared_ptr<SharedObject> SharedObject::receive(Incoming& in, Kind kind, std
     throw ProtocolError{std::string{"receive a process "} + name_of(kind) + ": the descriptor that came is not one's"};
   };
   if (!is_whole) fail();
-  auto object = map(std::move(fd), static_cast<std::size_t>(status.st_size), "map");
-  const Header& header = *object->header_;
-  if (header.magic != kMagic || header.kind != kind || header.bytes < least_bytes ||
-      header.bytes > object->mapped_ - kHeader || header.name[kMostName] != '\0') {
+  const auto size = static_cast<std::size_t>(status.st_size);
+  std::shared_ptr<SharedObject> object{new SharedObject{std::move(fd), size}};
+  const Header& header = object->header();
+  if (header.magic != kMagic || header.kind != kind || header.bytes < least_bytes || header.bytes > size - kHeader ||
+      header.name[kMostName] != '\0') {
     fail();
   }
   return object;
 }
 
-void SharedObject::send(Outgoing& out) const { out.attach(fd_.get()); }
+void SharedObject::send(Outgoing& out) const { send_file(out, fd_.get()); }
 
-SharedObject::~SharedObject() {
-  const int error = errno;
-  ::munmap(header_, mapped_);
-  errno = error;
+void SharedObject::send_file(Outgoing& out, int fd) {
+  const std::uint64_t here = stamp_namespaces();
+  out.attach(fd);
+  out.write(&here, sizeof here);
 }
 
-void* SharedObject::bytes() const noexcept { return header_ + 1; }
-std::size_t SharedObject::size() const noexcept { return header_->bytes; }
-const char* SharedObject::name() const noexcept { return header_->name[0] != '\0' ? header_->name : nullptr; }
+OwnedFd SharedObject::receive_file(Incoming& in, const std::string& what) {
+  OwnedFd fd = in.take_descriptor();
+  std::uint64_t there = 0;
+  in.read(&there, sizeof there);
+  const std::uint64_t here = stamp_namespaces();
+  if (there != 0 && here != 0 && there != here)
+    throw ProtocolError{"receive " + what +
+                        ": it comes from another pid or time namespace, where nobody could tell whether its owner lives; run both "
+                        "processes in one (docker run --pid=container:NAME), or use a Connection"};
+  return fd;
+}
+
+SharedObject::Header& SharedObject::header() const noexcept {
+  return *reinterpret_cast<Header*>(mapping_.bytes().data());
+}
+void* SharedObject::bytes() const noexcept { return &header() + 1; }
+std::size_t SharedObject::size() const noexcept { return header().bytes; }
+const char* SharedObject::name() const noexcept { return header().name[0] != '\0' ? header().name : nullptr; }
 
 }  // namespace weft::process::detail

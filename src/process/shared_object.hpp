@@ -3,10 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include <weft/base/label.hpp>
 #include <weft/base/owned_fd.hpp>
 #include <weft/process/parcel.hpp>
+
+#include "process/memory.hpp"
 
 namespace weft::process::detail {
 
@@ -24,9 +27,13 @@ class SharedObject {
   [[nodiscard]] static std::shared_ptr<SharedObject> receive(Incoming& in, Kind kind, std::size_t least_bytes);
   void send(Outgoing& out) const;
 
+  /// The descriptor of an object in which processes are known by their stamps. Throws ProtocolError: it comes from where stamps mean
+  /// something else. `what`, for that error: "a process Lock".
+  static void send_file(Outgoing& out, int fd);
+  [[nodiscard]] static OwnedFd receive_file(Incoming& in, const std::string& what);
+
   SharedObject(const SharedObject&) = delete;
   SharedObject& operator=(const SharedObject&) = delete;
-  ~SharedObject();
 
   [[nodiscard]] void* bytes() const noexcept;
   [[nodiscard]] std::size_t size() const noexcept;
@@ -43,12 +50,11 @@ class SharedObject {
  private:
   struct Header;
 
-  SharedObject(OwnedFd fd, Header* header, std::size_t mapped) noexcept : fd_{std::move(fd)}, header_{header}, mapped_{mapped} {}
-  [[nodiscard]] static std::shared_ptr<SharedObject> map(OwnedFd fd, std::size_t size, const char* doing);
+  SharedObject(OwnedFd fd, std::size_t size);
+  [[nodiscard]] Header& header() const noexcept;
 
   OwnedFd fd_;
-  Header* header_;
-  std::size_t mapped_;
+  Mapping mapping_;
 };
 
 }  // namespace weft::process::detail

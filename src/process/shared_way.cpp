@@ -42,14 +42,14 @@ bool SharedWay::accept(weft::detail::Outcome) noexcept {
 bool ByteGetWay::take(bool) {
   const ByteQueue::Attempt attempt = queue_.try_get(item_, Deadline::already(), ByteQueue::MayWait::No);
   ended_ = attempt == ByteQueue::Attempt::Ended;
-  return attempt != ByteQueue::Attempt::MustWait;
+  return ended_ || attempt == ByteQueue::Attempt::Done;
 }
 
 bool BytePutWay::take(bool) {
   const ByteQueue::Attempt attempt =
       queue_.try_put(item_.bytes(), Deadline::already(), ByteQueue::MayWait::No);
   ended_ = attempt == ByteQueue::Attempt::Ended;
-  return attempt != ByteQueue::Attempt::MustWait;
+  return ended_ || attempt == ByteQueue::Attempt::Done;
 }
 
 }  // namespace weft::process::detail

@@ -2,11 +2,18 @@
 
 #include <utility>
 
+#include <weft/base/error.hpp>
 #include <weft/process/process.hpp>
 
 #include "process/pool_worker.hpp"
 
 namespace weft::detail {
+
+namespace {
+
+constexpr int kUnknownExit = 255;
+
+}  // namespace
 
 struct WorkerProcess::Held {
   Process process;
@@ -22,8 +29,30 @@ WorkerProcess::WorkerProcess(StartMethod method, PoolSeat seat) : held_{std::mak
 WorkerProcess::~WorkerProcess() = default;
 
 int WorkerProcess::pid() const noexcept { return held_->process.pid(); }
-int WorkerProcess::sentinel() const noexcept { return held_->process.sentinel(); }
-std::optional<int> WorkerProcess::exit_code() { return held_->process.exitcode(); }
-void WorkerProcess::kill() noexcept { held_->process.kill(); }
+
+// active_children() gives handles of workers to anybody, who may close() one that has ended.
+int WorkerProcess::sentinel() const noexcept {
+  try {
+    return held_->process.sentinel();
+  } catch (const InvalidStateError&) {
+    return -1;
+  }
+}
+
+std::optional<int> WorkerProcess::exit_code() noexcept {
+  try {
+    return held_->process.exitcode();
+  } catch (const InvalidStateError&) {
+    return kUnknownExit;
+  }
+}
+
+void WorkerProcess::kill() noexcept {
+  try {
+    held_->process.kill();
+  } catch (...) {
+    // It is another user's now, whom this one may not kill, or somebody has closed the handle of one that has ended.
+  }
+}
 
 }  // namespace weft::detail

@@ -19,10 +19,11 @@ class WorkerProcess {
   ~WorkerProcess();
 
   [[nodiscard]] int pid() const noexcept;
-  /// Readable when it has ended.
+  /// Readable when it has ended. -1: it has ended, and somebody has closed its handle.
   [[nodiscard]] int sentinel() const noexcept;
   /// How it ended: an exit code, or the negative number of a signal. Nothing while it runs.
-  [[nodiscard]] std::optional<int> exit_code();
+  [[nodiscard]] std::optional<int> exit_code() noexcept;
+  /// If this process may.
   void kill() noexcept;
 
  private:

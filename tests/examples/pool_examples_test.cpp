@@ -38,6 +38,14 @@ TEST(PoolExamples, Pool) {
             "workers left: 0\n");
 }
 
+TEST(PoolExamples, ElasticPool) {
+  EXPECT_EQ(output_of_example("elastic_pool"),
+            "before there is work: 1 worker\n"
+            "eight tasks that wait for the door: 4 workers\n"
+            "8 visitors, in 4 processes\n"
+            "when they have been idle for a while: 1 worker\n");
+}
+
 TEST(PoolExamples, PoolServer) {
   EXPECT_EQ(output_of_example("pool_server"),
             "three clients, 3 processes, this one among them: no\n"

@@ -100,6 +100,7 @@ TYPED_TEST(ExecutorEnd, TheDestructorFinishesTheWork) {
 TYPED_TEST(ExecutorEnd, AnExceptionThatUnwindsCallsOffWhatHasNotBegun) {
   TypeParam::run([](auto make) {
     Event begun;
+    Event called_off;
     std::atomic<int> ran{0};
     std::vector<Future<void>> futures;
     EXPECT_THROW(
@@ -107,10 +108,11 @@ TYPED_TEST(ExecutorEnd, AnExceptionThatUnwindsCallsOffWhatHasNotBegun) {
           auto pool = make(1);
           futures.push_back(pool->submit([&] {
             begun.set();
-            sleep_for(5ms);
+            called_off.wait();
             ++ran;
           }));
           for (int i = 0; i < 10; ++i) futures.push_back(pool->submit([&] { ++ran; }));
+          futures.back().add_done_callback([&](auto&) { called_off.set(); });
           begun.wait();
           throw Unlucky{"in the caller"};
         },

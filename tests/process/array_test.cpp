@@ -187,7 +187,8 @@ TEST(Array, WithALockOfOnesOwnSharesIt) {
 }
 
 TEST(Array, ThatNoMemoryCanHoldIsRefused) {
-  EXPECT_THROW(Array<long>(std::numeric_limits<std::size_t>::max()), std::invalid_argument);
+  constexpr auto kTooMany = std::numeric_limits<std::size_t>::max();
+  EXPECT_THROW(static_cast<void>(Array<long>(kTooMany)), std::invalid_argument);
   EXPECT_THROW(Array<long>(std::size_t{1} << 42), OSError);
 }
 

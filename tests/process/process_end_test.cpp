@@ -1,13 +1,23 @@
 // Bad days of processes, and how the programs end that start them.
 
+#include <linux/capability.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
+#include <cctype>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -18,9 +28,12 @@
 #include <weft/sync/event.hpp>
 #include <weft/thread/thread.hpp>
 
+#include "port/passed_descriptors.hpp"
 #include "process/children.hpp"
+#include "support/in_child.hpp"
 #include "support/paths.hpp"
 #include "support/program.hpp"
+#include "support/stress.hpp"
 #include "support/use_stack.hpp"
 
 namespace weft::test {
@@ -41,6 +54,7 @@ TEST(ProcessPrograms, WithoutTheLineInMainAreToldSoBeforeAnythingIsStarted) {
 }
 
 TEST(ProcessPrograms, AreRefusedByAForkServerWithASecondThread) {
+  if (under_thread_sanitizer()) GTEST_SKIP() << "ThreadSanitizer has a thread of its own, so threads are not counted there";
   const ProgramResult result = run_program("process_ends", {"early-thread"});
   EXPECT_EQ(result.exit_code, 0) << result.output;
   EXPECT_EQ(count_of(result.output, "the fork server has 2 threads"), 1) << result.output;
@@ -55,6 +69,12 @@ TEST(ProcessPrograms, EndThoughADaemonDoesNotHeedThem) {
   EXPECT_EQ(result.exit_code, 0);
   ASSERT_EQ(result.output.substr(0, 4), "pid ");
   EXPECT_FALSE(process_exists(std::stoi(result.output.substr(4))));
+}
+
+TEST(ProcessPrograms, EndWithTheWorkersOfAPoolAndNoOthersComeInTheirPlace) {
+  const ProgramResult result = run_program("process_ends", {"kept-pool"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.output, "worker\nworker\n");
 }
 
 TEST_P(ProcessEnds, OfDaemonsAreWithMainAndOthersAreWaitedForBeforeStaticObjectsGo) {
@@ -76,6 +96,12 @@ TEST_P(ProcessEnds, OfDaemonsAreWithMainAndOthersAreWaitedForBeforeStaticObjects
 TEST_P(ProcessEnds, WriteWhatStandardOutputHeldOnce) {
   const std::string output = run_program("process_ends", {"buffered", text_of(GetParam())}).output;
   EXPECT_EQ(output, GetParam() == StartMethod::Fork ? "once twice twice " : "once twice ");
+}
+
+TEST_P(ProcessEnds, WriteWhatStandardOutputHeldOnceWhateverBufferItHas) {
+  for (const char* mode : {"buffered-by-cout", "hidden-by-cout"}) {
+    EXPECT_EQ(run_program("process_ends", {mode, text_of(GetParam())}).output, "parent child parent ") << mode;
+  }
 }
 
 TEST_P(ProcessEnds, AreReportedAtTheDescriptorLimit) {
@@ -229,6 +255,101 @@ TEST_F(ForkServers, AreReplacedWhenKilledAndWhatTheyStartedRunsOn) {
   EXPECT_TRUE(before.exitcode() == 0 || before.exitcode() == 255) << *before.exitcode();
   EXPECT_EQ(after.exitcode(), 0);
   EXPECT_EQ(::waitpid(server, nullptr, WNOHANG), -1);  // no zombie
+}
+
+/// Sends descriptors to itself that nobody receives, until it is destroyed.
+class OnTheirWay {
+ public:
+  explicit OnTheirWay(std::size_t count) {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) != 0) return;
+    from_.reset(ends[0]);
+    to_.reset(ends[1]);
+    const std::vector<int> descriptors(count, from_.get());
+    port::PassedRoom room;
+    iovec byte{const_cast<char*>("x"), 1};
+    msghdr message{};
+    message.msg_iov = &byte;
+    message.msg_iovlen = 1;
+    port::attach_descriptors(message, room, descriptors);
+    sent = ::sendmsg(from_.get(), &message, 0) == 1;
+  }
+  bool sent = false;
+
+ private:
+  OwnedFd from_, to_;
+};
+
+// The kernel counts the descriptors on their way, for who may not exceed limits.
+TEST_F(ForkServers, OutliveAMessageForWhichTheSystemHasNoRoom) {
+  EXPECT_EQ(in_child([this] {
+              __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+              const __user_cap_data_struct none[2]{};
+              if (::syscall(SYS_capset, &header, none) != 0) return 2;
+              Process before = start_one();
+              const pid_t server = parent_of(before.pid());
+              rlimit limit{};
+              ::getrlimit(RLIMIT_NOFILE, &limit);
+              limit.rlim_cur = 200;
+              ::setrlimit(RLIMIT_NOFILE, &limit);
+              {
+                const OnTheirWay many{250};
+                if (!many.sent) return 3;
+                try {
+                  (void)start_one();
+                  return 4;
+                } catch (const OSError& error) {
+                  if (error.errno_value() != ETOOMANYREFS) return 5;
+                }
+              }
+              Process after = start_one();
+              return parent_of(after.pid()) == server ? 0 : 6;
+            }),
+            0);
+}
+
+/// Can be written down, but not sent.
+struct HoldsWhatIsClosed {
+  void save(process::Outgoing& out) const { out.attach(OwnedFd{1 << 20}); }
+  void load(process::Incoming& in) { (void)in.take_descriptor(); }
+};
+
+/// Zombies, too.
+int count_children_of(pid_t pid) {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator{"/proc"}) {
+    const std::string name = entry.path().filename();
+    if (std::isdigit(static_cast<unsigned char>(name[0])) && parent_of(std::stoi(name)) == pid) ++count;
+  }
+  return count;
+}
+
+TEST_F(ForkServers, KeepNoZombieOfAChildThatCouldBeSentNothing) {
+  Process before = start_one();
+  const pid_t server = parent_of(before.pid());
+  const int count = count_children_of(server);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_THROW((Process{weft::forkserver, [](const HoldsWhatIsClosed&) {}, HoldsWhatIsClosed{}}.start()), OSError);
+  }
+  EXPECT_TRUE(eventually([&] { return count_children_of(server) <= count; }, 10s));
+  EXPECT_EQ(parent_of(before.pid()), server);
+  before.kill();
+  before.join();
+}
+
+TEST_F(ForkServers, LeaveNoZombiesWhereTheKernelKeepsExitCodes) {
+  utsname kernel{};
+  int major = 0, minor = 0;
+  ASSERT_EQ(::uname(&kernel), 0);
+  ASSERT_EQ(std::sscanf(kernel.release, "%d.%d", &major, &minor), 2);
+  if (std::pair{major, minor} < std::pair{6, 15}) GTEST_SKIP() << "Linux " << kernel.release;
+  Process exited{weft::forkserver, [] { ::_exit(7); }};
+  exited.start();
+  Process killed = start_one();
+  killed.kill();
+  for (const pid_t pid : {exited.pid(), killed.pid()}) EXPECT_TRUE(eventually([&] { return ::kill(pid, 0) < 0; }));  // no zombie either
+  EXPECT_EQ(exited.exitcode(), 7);
+  EXPECT_EQ(killed.exitcode(), -SIGKILL);
 }
 
 TEST_F(ForkServers, ServeManyAtOnce) {

@@ -545,6 +545,33 @@ TEST(ProcessExecutorOptions, TheInitializerRunsFirstInEachWorker) {
   for (Future<int>& future : futures) EXPECT_EQ(future.get(), 5);
 }
 
+// At once in the first worker.
+void begin_at(const std::string& tally, const std::string& entrance) {
+  const OwnedFd shared{::open(tally.c_str(), O_RDWR | O_CLOEXEC)};
+  Tally::add(shared);
+  if (::lseek(shared.get(), 0, SEEK_END) > 1) wait_at(entrance);
+}
+
+TEST(ProcessExecutorOptions, NothingWaitsForAWorkerThatIsSlowToStartWhileAnotherIsIdle) {
+  Gate slow, busy;
+  Tally started;
+  const OwnedFd tally = started.share();
+  const OwnedFd entrance = slow.entrance();
+  ProcessPoolExecutor pool{{.max_workers = 2, .initializer = {begin_at, path_of(tally), path_of(entrance)}}};
+  Future<int> running = pool.submit(pass_then_pid, busy.entrance());
+  EXPECT_TRUE(eventually([&] { return running.running(); }));
+  Future<int> waiting = pool.submit(own_pid);
+  EXPECT_TRUE(eventually([&] { return started.count() == 2; }));
+  busy.open();
+  const int first = running.get();
+  EXPECT_EQ(waiting.get_for(kPatience), first);
+  for (int i = 0; i < 5; ++i) {
+    sleep_for(5ms);  // until it sleeps
+    EXPECT_EQ(pool.submit(own_pid).get_for(10s), first);
+  }
+  slow.open();
+}
+
 TEST(ProcessExecutorOptions, AWorkerIsReplacedAfterSoManyTasks) {
   ProcessPoolExecutor pool{{.max_workers = 1, .max_tasks_per_child = 10}};
   std::vector<Future<int>> futures;

@@ -70,6 +70,10 @@ inline int pass_then_pid(OwnedFd entrance) {
   return ::getpid();
 }
 
+/// For an initializer, which can be sent no descriptor.
+inline std::string path_of(const OwnedFd& fd) { return "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(fd.get()); }
+inline void wait_at(const std::string& entrance) { pass(OwnedFd{::open(entrance.c_str(), O_RDONLY | O_CLOEXEC)}); }
+
 /// A file that tasks append a byte to each time they are called: a count that several processes see.
 class Tally {
  public:

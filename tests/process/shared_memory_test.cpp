@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
@@ -16,6 +17,7 @@
 #include <regex>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -180,6 +182,26 @@ TEST(SharedMemory, TwoThatCreateOneNameAreToldSo) {
   EXPECT_NE(message->find("File exists"), std::string::npos) << *message;
   EXPECT_EQ(text_of(memory), "the first one's");
   EXPECT_EQ(memory.size(), 4096U);
+  memory.unlink();
+}
+
+// Large enough to be given its pages in several steps.
+TEST(SharedMemory, WhoAttachesWhileItIsMadeGetsTheWholeOrNothing) {
+  constexpr std::size_t kSize = (std::size_t{40} << 20) + 100;
+  const std::string name = own_name("being-made");
+  std::atomic<bool> made{false};
+  std::thread other{[&] {
+    while (!made) {
+      try {
+        EXPECT_EQ(SharedMemory::attach(name).size(), kSize);
+      } catch (const OSError&) {  // not there yet, or without a byte
+      }
+    }
+  }};
+  SharedMemory memory = SharedMemory::create(name, kSize);
+  made = true;
+  other.join();
+  EXPECT_EQ(SharedMemory::attach(name).size(), kSize);
   memory.unlink();
 }
 

@@ -12,6 +12,8 @@
 #include <weft/fiber/spawn.hpp>
 #include <weft/sync/scope.hpp>
 
+#include "port/futex.hpp"
+#include "stepped_child.hpp"
 #include "support/world.hpp"
 #include "sync_child.hpp"
 
@@ -153,6 +155,33 @@ TEST_P(SharedFutex, ALookThatSaysSoEndsTheWait) {
   });
 }
 
+TEST_P(SharedFutex, ManyWhoWaitForOneObjectAreLookedForOnce) {
+  in_world([](World& world) {
+    struct Object {
+      std::atomic<int> looks{0};
+      static bool count(void* object) noexcept {
+        ++static_cast<Object*>(object)->looks;
+        return false;
+      }
+    };
+    const InSharedMemory<Word> word;
+    Object for_many, for_one;
+    auto many = world.spawn_many(20, [&](int) { EXPECT_TRUE(wait_while(*word, 0, Deadline::never(), {&Object::count, &for_many})); });
+    EXPECT_TRUE(soon_all_wait_in(many, WaitKind::Event));
+    Runner one = world.spawn([&] { EXPECT_TRUE(wait_while(*word, 0, Deadline::never(), {&Object::count, &for_one})); });
+    EXPECT_TRUE(eventually([&] { return for_one.looks >= 1; }));
+    const int before = for_one.looks;
+    for_many.looks = 0;
+    EXPECT_TRUE(eventually([&] { return for_one.looks >= before + 3; }));
+    const int looks = for_many.looks;
+    EXPECT_LE(looks, for_one.looks - before + 1);
+    *word = 1;
+    shared_wake(*word, kWakeAll);
+    join_all(many);
+    one.join();
+  });
+}
+
 TEST_P(SharedFutex, ContextsOfTwoProcessesPassATurnBackAndForth) {
   in_world([](World& world) {
     constexpr std::uint32_t kTurns = 400;
@@ -188,6 +217,19 @@ TEST(SharedFutexAndFibers, AFiberThatWaitsLeavesItsWorkerToOthers) {
     EXPECT_TRUE(waiter.join_for(kPatience));
     setter.join();
   });
+}
+
+// The thread that watches the word for fibers sleeps on, though the only one has left; it is the first in the kernel's line.
+TEST(SharedFutexAndFibers, AFiberThatGaveUpTakesNoWakeUpOfAnotherProcess) {
+  const InSharedMemory<Word> word;
+  Runtime runtime{{.workers = 1}};
+  runtime.run([&] { EXPECT_FALSE(wait_while(*word, 0, Deadline::after(20ms))); });
+  // Waits without anybody who looks after it.
+  Child other{[&] { return port::futex_wait_shared(port::futex_word(*word), 0, Deadline::after(kPatience)) == 0; }};
+  ASSERT_TRUE(SteppedChild::soon_sleeps(other.pid()));
+  *word = 1;
+  shared_wake(*word, 1);
+  EXPECT_EQ(other.join(), 0);
 }
 
 TEST(SharedFutexAndFork, AChildOfAWaitingProcessWaitsOnItsOwn) {

@@ -3,21 +3,28 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <mutex>
 #include <thread>
 
+#include <weft/base/error.hpp>
 #include <weft/process/event.hpp>
 #include <weft/process/lock.hpp>
 #include <weft/process/semaphore.hpp>
+#include <weft/sync/deadlock.hpp>
 
+#include "process/process_stamp.hpp"
 #include "support/world.hpp"
 #include "sync_child.hpp"
+#include "told.hpp"
 
 namespace weft::test {
 namespace {
@@ -81,13 +88,37 @@ bool deaths_are_noticed() {
   return fiber.get() && told;
 }
 
+/// Of two processes with two locks, of which one has waited for so long that its search for deadlocks sleeps.
+bool deadlocks_are_found() {
+  set_deadlock_hook([](const std::string&) {});
+  process::Lock first;
+  process::Lock second;
+  const InSharedMemory<std::atomic<bool>> held;
+  const auto take = [](process::Lock& lock) {
+    try {
+      const std::lock_guard guard{lock};
+      return false;
+    } catch (const DeadlockError&) {
+      return true;
+    }
+  };
+  const std::lock_guard guard{first};
+  Child other{[&] {
+    const std::lock_guard own{second};
+    *held = true;
+    return !take(first);
+  }};
+  if (!eventually([&] { return held->load(); }) || !soon_looks_no_more(other.pid())) return false;
+  return take(second);  // it blocks last
+}
+
 TEST(ProcessSyncWithout, FutexWaitv) {
-  Child child{[] { return forget_call(SYS_futex_waitv) && waits_work() && deaths_are_noticed(); }};
+  Child child{[] { return forget_call(SYS_futex_waitv) && waits_work() && deaths_are_noticed() && deadlocks_are_found(); }};
   EXPECT_EQ(child.join(), 0);
 }
 
 TEST(ProcessSyncWithout, PidfdOpen) {
-  Child child{[] { return forget_call(SYS_pidfd_open) && waits_work() && deaths_are_noticed(); }};
+  Child child{[] { return forget_call(SYS_pidfd_open) && waits_work() && deaths_are_noticed() && deadlocks_are_found(); }};
   EXPECT_EQ(child.join(), 0);
 }
 
@@ -96,6 +127,27 @@ TEST(ProcessSyncWithout, AnEventfdForTheThreadThatLooks) {
     // The runtime first, which cannot do without.
     spawn([] {}).join();
     return forget_call(SYS_eventfd2) && waits_work() && deaths_are_noticed();
+  }};
+  EXPECT_EQ(child.join(), 0);
+}
+
+TEST(ProcessSyncWithout, DescriptorsAndWithADeadChildThatNobodyHasReaped) {
+  Child child{[] {
+    process::Lock lock;
+    const InSharedMemory<std::atomic<bool>> held;
+    const Child owner{[&] {
+      lock.lock();
+      *held = true;
+      for (;;) ::pause();
+      return false;
+    }};
+    if (!eventually([&] { return held->load(); })) return false;
+    (void)process::detail::this_process_stamp();  // known once, for ever
+    const rlimit none{0, 0};
+    if (::setrlimit(RLIMIT_NOFILE, &none) != 0) return false;
+    owner.kill_unreaped();
+    lock.lock();
+    return lock.owner_died();
   }};
   EXPECT_EQ(child.join(), 0);
 }

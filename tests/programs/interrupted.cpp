@@ -41,15 +41,17 @@ void pool() {
     std::atomic<int>& ran;
     ~Told() { std::printf("ran %d\n", ran.load()), std::fflush(stdout); }
   } told{ran};
-  weft::ThreadPoolExecutor executor{1};
   weft::Event begun;
+  weft::Event called_off;
+  weft::ThreadPoolExecutor executor{1};
   auto first = executor.submit([&] {
     begun.set();
-    weft::sleep_for(60ms);
+    called_off.wait();
     ++ran;
   });
   std::vector<weft::Future<void>> others;
   for (int i = 0; i < 10; ++i) others.push_back(executor.submit([&] { ++ran; }));
+  others.back().add_done_callback([&](auto&) { called_off.set(); });
   begun.wait();
   interrupt_soon();
   for (auto& other : others) other.get();
@@ -65,8 +67,13 @@ void join() {
 
 void completed() {
   weft::ThreadPoolExecutor executor{1};
+  weft::Event unwinding;
+  struct AtEnd {
+    weft::Event& event;
+    ~AtEnd() { event.set(); }
+  } at_end{unwinding};
   std::vector<weft::Future<void>> futures;
-  futures.push_back(executor.submit([] { weft::sleep_for(100ms); }));
+  futures.push_back(executor.submit([&] { unwinding.wait(); }));
   interrupt_soon(SIGTERM);
   for (auto& done : weft::as_completed(futures)) done.get();
 }

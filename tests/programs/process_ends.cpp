@@ -10,12 +10,17 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <iostream>
+#include <ranges>
+#include <set>
+#include <streambuf>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include <weft/base/error.hpp>
 #include <weft/fiber/this_fiber.hpp>
+#include <weft/process/pool.hpp>
 #include <weft/process/process.hpp>
 #include <weft/thread/thread.hpp>
 
@@ -156,6 +161,30 @@ int buffered() {
   return 0;
 }
 
+/// std::cout with a buffer of its own, or one that hides what it holds from everybody until it is told to sync.
+int buffered_by_cout(bool hides) {
+  class Hiding : public std::streambuf {
+    int overflow(int c) override { return text_.push_back(static_cast<char>(c)), c; }
+    int sync() override {
+      std::fputs(text_.c_str(), stdout);
+      text_.clear();
+      return 0;
+    }
+    std::string text_;
+  };
+  if (!hides) std::ios::sync_with_stdio(false);
+  Hiding hiding;
+  std::streambuf* const own = hides ? std::cout.rdbuf(&hiding) : nullptr;
+  std::cout << "parent ";
+  weft::Process child{method, [] { std::cout << "child "; }};
+  child.start();
+  child.join();
+  std::cout << "parent ";
+  std::cout.flush();
+  if (own) std::cout.rdbuf(own);
+  return 0;
+}
+
 int statics() {
   static const Static object;
   weft::Process child{weft::fork, [] { say("child"); }};
@@ -219,6 +248,20 @@ int interrupted() {
   return 0;
 }
 
+int pid_of_worker() { return ::getpid(); }
+void say_worker() { say("worker"); }
+
+/// A pool that nobody destroys, with idle workers, and a child that is waited for.
+int kept_pool() {
+  auto& pool = *new weft::process::Pool{{.processes = 2, .initializer = say_worker}};
+  std::set<int> pids;
+  while (pids.size() < 2) {
+    for (const int pid : pool.map([](int) { return pid_of_worker(); }, std::views::iota(0, 10), 1)) pids.insert(pid);
+  }
+  weft::Process{weft::fork, [] { weft::sleep_for(100ms); }}.start();
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -230,9 +273,11 @@ int main(int argc, char** argv) {
   if (mode == "end-of-main") return end_of_main();
   if (mode == "stubborn-daemon") return stubborn_daemon();
   if (mode == "buffered") return buffered();
+  if (mode == "buffered-by-cout" || mode == "hidden-by-cout") return buffered_by_cout(mode == "hidden-by-cout");
   if (mode == "statics") return statics();
   if (mode == "early-thread") return early();
   if (mode == "no-descriptors") return no_descriptors();
+  if (mode == "kept-pool") return kept_pool();
   if (mode == "interrupted") {
     ::setpgid(0, 0);
     return interrupted();

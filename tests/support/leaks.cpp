@@ -50,6 +50,8 @@ Holdings Holdings::now() {
     // The folder being read, and what was closed meanwhile.
     if (target.empty() || target.ends_with("/fd")) return;
     if (target == "anon_inode:[eventpoll]" || target == "anon_inode:[eventfd]") return;
+    // In which the processes of a family tell what they wait for: from the first process lock or child on.
+    if (target.starts_with("/memfd:weft-waits")) return;
     ++held.descriptors[target];
   });
   return held;

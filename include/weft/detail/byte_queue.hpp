@@ -59,7 +59,7 @@ class ByteQueue {
   [[nodiscard]] int file() const noexcept;
 
   // For select(), a step at a time.
-  enum class Attempt : std::uint8_t { Done, MustWait, Ended };
+  enum class Attempt : std::uint8_t { Done, MustWait, Ended, TooLate };
   [[nodiscard]] Attempt try_put(std::span<const std::byte> bytes, Deadline deadline, MayWait may_wait);
   [[nodiscard]] Attempt try_get(ItemRoom& item, Deadline deadline, MayWait may_wait);
   /// The caller is about to sleep until there may be an item, or room: what is to change. False: it may be there.

@@ -50,6 +50,29 @@ template <class T>
 using Kept = std::conditional_t<std::is_same_v<std::decay_t<T>, const char*> || std::is_same_v<std::decay_t<T>, char*>, std::string,
                                 std::decay_t<T>>;
 
+/// A handle of its own for what cannot be copied but can be sent, as a Connection or a Socket: what a receiver of it would get.
+template <class T>
+[[nodiscard]] T sent_copy(const T& value) {
+  process::Outgoing out;
+  out(value);
+  process::Incoming in{out.bytes(), out.take_descriptors()};
+  return in.receive<T>();
+}
+
+template <class T, class Value = std::remove_cvref_t<T>>
+concept KeptAsSent =
+    std::is_lvalue_reference_v<T> && std::is_class_v<Value> && !std::is_copy_constructible_v<Value> && sendable<Value>;
+
+/// An argument, to be copied or moved from; one that cannot be copied, and is not moved, stays the caller's.
+template <class T>
+[[nodiscard]] decltype(auto) to_keep(T&& argument) {
+  if constexpr (KeptAsSent<T>) {
+    return sent_copy(argument);
+  } else {
+    return std::forward<T>(argument);
+  }
+}
+
 template <class F, class... Args>
 inline constexpr bool takes_values = std::is_invocable_v<F, Args...>;
 /// A function may also take the copies by reference: they are its own.
@@ -97,7 +120,7 @@ class SentWork final : public ProcessWork {
 
 template <class F, class... Args>
 [[nodiscard]] std::unique_ptr<ProcessWork> local_work(F&& callable, Args&&... args) {
-  auto call = bind_call(std::forward<F>(callable), std::forward<Args>(args)...);
+  auto call = bind_call(std::forward<F>(callable), to_keep(std::forward<Args>(args))...);
   return std::make_unique<LocalWork<decltype(call)>>(std::move(call));
 }
 
@@ -105,7 +128,7 @@ template <class F, class... Args>
 [[nodiscard]] std::unique_ptr<ProcessWork> sent_work(F&& callable, Args&&... args) {
   require_sendable<std::decay_t<F>>();
   (require_sendable<Kept<Args>>(), ...);
-  return std::make_unique<SentWork<std::decay_t<F>, Kept<Args>...>>(std::forward<F>(callable), std::forward<Args>(args)...);
+  return std::make_unique<SentWork<std::decay_t<F>, Kept<Args>...>>(std::forward<F>(callable), to_keep(std::forward<Args>(args))...);
 }
 
 }  // namespace weft::detail

@@ -12,6 +12,7 @@
 
 #include <weft/base/deadline.hpp>
 #include <weft/base/label.hpp>
+#include <weft/base/owned_fd.hpp>
 #include <weft/detail/queue_core.hpp>
 #include <weft/detail/byte_queue.hpp>
 #include <weft/detail/shared_queue_cases.hpp>
@@ -22,6 +23,9 @@ namespace weft::process::detail {
 [[noreturn]] void fail_descriptors_in_queue(const char* name);
 [[noreturn]] void fail_closed_queue(const char* operation);
 [[noreturn]] void fail_rest_in_queue(const char* name, std::size_t bytes);
+
+void send_queue_file(Outgoing& out, int file);
+[[nodiscard]] OwnedFd receive_queue_file(Incoming& in);
 
 /// Tells queues of different kinds and items apart where one is received.
 [[nodiscard]] std::uint64_t queue_type(char kind, std::string_view item) noexcept;
@@ -87,7 +91,7 @@ class QueueHandle {
   QueueHandle(char kind, std::size_t maxsize, Label label)
       : bytes_{std::make_shared<ByteQueue>(maxsize, type(kind), label)} {}
   QueueHandle(char kind, Incoming& in)
-      : bytes_{std::make_shared<ByteQueue>(in.take_descriptor(), type(kind))} {}
+      : bytes_{std::make_shared<ByteQueue>(receive_queue_file(in), type(kind))} {}
   ~QueueHandle() = default;
   QueueHandle(const QueueHandle&) = default;
   QueueHandle(QueueHandle&&) noexcept = default;
@@ -108,7 +112,7 @@ class QueueHandle {
     return *bytes_;
   }
 
-  void send_to(Outgoing& out) const { out.attach(bytes("send").file()); }
+  void send_to(Outgoing& out) const { send_queue_file(out, bytes("send").file()); }
 
  private:
   static constexpr std::size_t kRoom = 512;

@@ -53,6 +53,11 @@ class ProcessPoolCore {
   [[nodiscard]] virtual bool advance(FutureState& future, Deadline deadline) = 0;
   [[nodiscard]] virtual bool take_back(RemoteTask& task) noexcept = 0;
   [[nodiscard]] virtual bool has_begun(const RemoteTask& task) noexcept = 0;
+  /// For reports, of a task that has not ended: "in line at ...". Called as Explained::explain() is.
+  virtual void explain(const RemoteTask& task, char* text, std::size_t room) noexcept = 0;
+  /// For the search for deadlocks: the numbers of the processes of which one must act for the task to end. Empty: nobody in particular, or more can
+  /// be told later. Called as Holders are.
+  [[nodiscard]] virtual std::vector<int> workers_needed(const RemoteTask& task) = 0;
 
  protected:
   ProcessPoolCore() = default;
@@ -90,7 +95,6 @@ void run_sent_for_effect(process::Incoming& in, process::Outgoing&) {
   std::tuple<Args...> arguments{in.receive<Args>()...};
   (void)std::apply(std::move(callable), std::move(arguments));
 }
-[[noreturn]] void throw_no_descriptors_in_sent_call();
 
 /// Elements of one kind that go as bytes travel as one array.
 template <class Arguments>
@@ -220,6 +224,7 @@ class RemoteResult final : public FutureResult<R>, public RemoteTask {
   bool is_elsewhere() const noexcept override { return true; }
   bool begun_elsewhere() const noexcept override { return core->has_begun(*this); }
   bool take_back() noexcept override { return core->take_back(*this); }
+  void explain(char* text, std::size_t room) const noexcept override { core->explain(*this, text, room); }
   bool advance(Deadline deadline) override { return core->advance(*this, deadline); }
 };
 
@@ -250,6 +255,7 @@ class RemoteChunk final : public FutureResult<std::vector<R>>, public RemoteTask
   bool is_elsewhere() const noexcept override { return true; }
   bool begun_elsewhere() const noexcept override { return core->has_begun(*this); }
   bool take_back() noexcept override { return core->take_back(*this); }
+  void explain(char* text, std::size_t room) const noexcept override { core->explain(*this, text, room); }
   bool advance(Deadline deadline) override { return core->advance(*this, deadline); }
 
  private:

@@ -26,17 +26,18 @@ class SharedObject;
 ///                and owner_died() tells him that what the lock protects may be half changed. That stays so, for
 ///                later owners too, until one of them has said recovered(). Noticed as soon as the process has ended
 ///                if somebody has waited for it for some 20 ms, else in at most 0.1 s. The end of the thread that
-///                holds it, in a process that goes on, is not.
+///                holds it, in a process that goes on, is not, nor its call of exec.
 ///                    std::scoped_lock guard{gate};
 ///                    if (gate.owner_died()) { rebuild(); gate.recovered(); }
 /// Thread-safety: every method, from any thread or fiber of any process; a handle is destroyed when nobody of this
-///                process waits with it. Processes must be of one pid namespace and one time namespace.
+///                process waits with it. Processes must be of one pid namespace and one time namespace; received in
+///                another one it is a ProtocolError.
 /// Blocking:      parks the fiber, or the thread when called outside one. lock() is no cancellation point; the timed
 ///                forms are.
-/// Deadlocks:     a holder of this process is known to the search for them (weft/sync/deadlock.hpp), and lock()
+/// Deadlocks:     a holder of this process, or of another one of its family (what weft has started, and children of
+///                fork() made after the lock), is known to the search for them (weft/sync/deadlock.hpp), and lock()
 ///                throws DeadlockError when part of one, even though another process could still unlock it: for a
-///                lock that is taken here and released elsewhere, as a signal, use a Semaphore or an Event. Holders
-///                in other processes are not looked into.
+///                lock that is taken here and released elsewhere, as a signal, use a Semaphore or an Event.
 /// Ordering:      what precedes unlock() is visible after the lock() that follows it.
 /// Fairness:      whoever comes first takes a free lock; while a waiter has been passed over for a millisecond, those
 ///                who come later stand back.

@@ -112,7 +112,7 @@ class PyValue {
 struct PickleLimits {
   std::size_t max_depth = 200;  // of containers in each other; a list that contains itself is deeper than any
   std::size_t max_values = 4'000'000;            // those that occur several times counted as often
-  std::size_t max_bytes = std::size_t{1} << 30;  // of text and bytes, likewise
+  std::size_t max_bytes = std::size_t{1} << 30;  // of text and bytes, likewise, and of keys and members to be compared
 };
 
 namespace pickle {

@@ -188,7 +188,7 @@ Callbacks(OnResult, OnError) -> Callbacks<OnResult, OnError>;
 template <class OnResult>
 Callbacks(OnResult) -> Callbacks<OnResult>;
 
-/// A fixed number of processes that do calls: the words of Python's multiprocessing.Pool.
+/// A number of processes that do calls: the words of Python's multiprocessing.Pool.
 ///
 ///     weft::process::Pool pool{4};
 ///     auto squares = pool.map([](long x) { return x * x; }, numbers);
@@ -200,6 +200,11 @@ Callbacks(OnResult) -> Callbacks<OnResult>;
 ///                ProcessPoolExecutor, whose words on failures, deaths, Ctrl-C, callbacks and fork() hold here, too. Differs:
 ///                apply_async and map_async give a Future; a worker that dies fails its task, where Python's Pool waits for ever. The
 ///                destructor terminates, as Python's does at the end of a with block.
+/// Size:          as of ProcessPoolExecutor, between `min_processes` and `processes`; differs: all are there from the start unless
+///                `min_processes` is set.
+///
+///                    weft::process::Pool pool{{.processes = 8, .min_processes = 1, .idle_timeout = 10s}};
+///
 /// Chunks:        map cuts its range into about four chunks a worker unless told how; a chunk is one task: what one call throws, the chunk
 ///                throws.
 /// Thread-safety: every method but the destructor, from any thread or fiber.
@@ -207,7 +212,9 @@ Callbacks(OnResult) -> Callbacks<OnResult>;
 class Pool {
  public:
   struct Config {
-    unsigned processes = 0;                        ///< 0: as many as this process has processors.
+    unsigned processes = 0;                        ///< So many at most; 0: as many as this process has processors.
+    std::optional<unsigned> min_processes = {};    ///< So many from the start, and always; all of them unless set.
+    std::chrono::nanoseconds idle_timeout{0};      ///< A worker above these that is idle for so long ends; 0: never.
     SentCall initializer = {};                     ///< Called first in each worker. If it throws, the pool is broken.
     std::uint64_t max_tasks_per_child = 0;         ///< After so many a worker is replaced; 0: never.
     std::optional<StartMethod> start_method = {};  ///< That of get_start_method() unless set.
@@ -217,6 +224,7 @@ class Pool {
   };
 
   explicit Pool(unsigned processes = 0) : Pool{Config{.processes = processes}} {}
+  /// Throws: InvalidStateError: the minimum is above the maximum, or main() lacks weft::process::main(); OSError.
   explicit Pool(Config config);
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -301,6 +309,7 @@ class Pool {
   /// Waits until all is done and the workers have ended. Throws: InvalidStateError before close() or terminate().
   void join();
 
+  /// Workers that there are now, those that are about to end among them.
   [[nodiscard]] std::size_t workers() const noexcept { return core_->workers(); }
   [[nodiscard]] std::vector<int> pids() const { return core_->pids(); }
 
@@ -347,6 +356,8 @@ class Pool {
     if (!inputs.empty()) sent(sender.submit_chunk(callable, inputs));
   }
   [[nodiscard]] std::size_t chunk_for(std::size_t elements, std::size_t element_bytes) const noexcept;
+
+  Pool(unsigned most, Config&& config);
 
   std::shared_ptr<weft::detail::ProcessPoolCore> core_;
 };

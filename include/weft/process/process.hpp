@@ -67,7 +67,9 @@ class Process {
   struct Tag {};
 
  public:
-  /// Runs callable(args...) by the default start method: function and arguments are copied here, and sent by start().
+  /// Runs callable(args...) by the default start method: function and arguments are copied here, and sent by start(). Of a Connection or
+  /// Socket that is not moved in, a handle of its own is kept until then; the caller's stays open.
+  /// Throws: what sending such an argument throws.
   template <class F, class... Args>
     requires(!std::derived_from<std::remove_cvref_t<F>, Process> && !std::derived_from<std::remove_cvref_t<F>, Tag> &&
              !std::convertible_to<F, StartMethod>)
@@ -102,7 +104,8 @@ class Process {
   Process& start();
 
   /// Waits for the end, however it ends.
-  /// Throws: InvalidStateError before start(), for the calling process, and in any but its parent; Cancelled when the caller is killed.
+  /// Throws: InvalidStateError before start(), for the calling process, and in any but its parent; Cancelled when the caller is killed;
+  /// DeadlockError when all that could end it wait for the caller.
   void join() { (void)join_until(Deadline::never()); }
   /// Waits at most so long. False: it runs on.
   template <class Rep, class Period>

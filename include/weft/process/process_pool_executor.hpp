@@ -26,6 +26,16 @@ namespace weft {
 ///                `max_workers`, and used again. What is called is a function, a captureless lambda or a Sendable function object, and
 ///                arguments and results are Sendable, or it does not compile. A call that has not begun can be cancelled, as it is in
 ///                no worker's hands. The destructor finishes the work and waits, but if an exception unwinds it calls off what has not begun.
+/// Size:          between `min_workers` and `max_workers`. One is added when a task waits and no worker is idle: the first at once, others
+///                when that has been so for 2 ms (by spawn: 20 ms), and at most as many at a time as there are, so that a burst of
+///                small tasks does not start them all; but none is waited for that takes 0.1 s to initialize itself, or 1 s to start. One
+///                that has had nothing to do for `idle_timeout`, or up to a quarter more, ends, without a task in its hands; with
+///                `min_workers` 0 no process is left then. One that dies, or has done `max_tasks_per_child` tasks, is replaced at once
+///                if there is work for it, or fewer than `min_workers` are left. A worker that is to end and has not done so after
+///                5 s is killed: something that a task left behind keeps it.
+///
+///                    weft::ProcessPoolExecutor pool{{.max_workers = 8, .min_workers = 1, .idle_timeout = 10s}};
+///
 /// Failures:      what the call throws comes back as itself if it is of exactly a type of the standard library's or weft's, what() kept;
 ///                anything else as RemoteError. Where it was thrown remote_origin() tells. A value that cannot be written or read is a failure of its task alone.
 /// Deaths:        a worker that dies (a signal, exit(), a stack that overflows, no memory) fails the one task it had begun, with
@@ -42,6 +52,8 @@ class ProcessPoolExecutor : public Mapping<ProcessPoolExecutor> {
  public:
   struct Config {
     unsigned max_workers = 0;                       ///< 0: as many as this process has processors.
+    unsigned min_workers = 0;                       ///< So many are started at once, and kept.
+    std::chrono::nanoseconds idle_timeout{0};       ///< A worker above these that is idle for so long ends; 0: never.
     std::string name = {};                          ///< For its workers and for reports; "ProcessPoolExecutor-0" and so on unless set.
     std::optional<StartMethod> start_method = {};   ///< That of process::get_start_method() unless set.
     SentCall initializer = {};                      ///< Called first in each worker. If it throws, the pool is broken.
@@ -52,6 +64,7 @@ class ProcessPoolExecutor : public Mapping<ProcessPoolExecutor> {
   };
 
   explicit ProcessPoolExecutor(unsigned max_workers = 0) : ProcessPoolExecutor{Config{.max_workers = max_workers}} {}
+  /// Throws: InvalidStateError: the minimum is above the maximum, or main() lacks weft::process::main(); OSError.
   explicit ProcessPoolExecutor(Config config);
   ProcessPoolExecutor(const ProcessPoolExecutor&) = delete;
   ProcessPoolExecutor& operator=(const ProcessPoolExecutor&) = delete;
@@ -75,7 +88,7 @@ class ProcessPoolExecutor : public Mapping<ProcessPoolExecutor> {
   /// No more work: what has not begun is cancelled, and what runs is ended by killing its worker: it fails with CancelledError.
   void terminate() { core_->terminate(true); }
 
-  /// Workers that there are now.
+  /// Workers that there are now, those that are about to end among them.
   [[nodiscard]] std::size_t workers() const noexcept { return core_->workers(); }
   [[nodiscard]] std::vector<int> pids() const { return core_->pids(); }
 

@@ -12,6 +12,10 @@ namespace weft {
 /// Found:         circles of waits without a deadline for a Lock, an RLock, an RWLock (with a writer or one reader), a Once or
 ///                the end of a thread or fiber, of threads and fibers mixed. A wait with a deadline, its own or a scope's, is
 ///                never part of one.
+///                Across processes of one family (those that weft has started, and children of fork()): the same for process
+///                locks, the end of a process, and results of and room in a pool of processes. A process ends by an act of any
+///                of its threads: a join is part of a deadlock only while every single one of them is, known to weft or not.
+///                Reported, and thrown, in the process of the one that blocked last, some 0.3 to 1 s after the circle closed.
 ///                A circle is confirmed before it is reported, some 0.1 to 0.3 s after it closed, later when hundreds of
 ///                thousands of fibers exist.
 /// Then:          a report of one line a context (name, what it waits for, since when, where, who holds that) goes to the hook,
