@@ -5,6 +5,7 @@
 namespace weft::detail {
 
 std::string cause_of(const std::exception_ptr& failure) {
+  if (!failure) return "an exception of another language";  // which current_exception() does not know
   try {
     std::rethrow_exception(failure);
   } catch (const std::exception& error) {

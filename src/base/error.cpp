@@ -1,6 +1,7 @@
 #include <weft/base/error.hpp>
 
 #include "base/cause.hpp"
+#include "base/remote_stack.hpp"
 
 namespace weft {
 
@@ -28,11 +29,27 @@ WorkerDied::WorkerDied(const std::string& task, const std::string& worker, int p
       signal_{signal},
       exit_code_{exit_code} {}
 
-RemoteError::RemoteError(std::string type, std::string message, std::string place)
+RemoteError::RemoteError(std::string type, std::string message, std::string place, std::shared_ptr<const detail::RemoteStack> stack)
     : Error{type + (message.empty() ? "" : ": " + message) + ", thrown by " + place},
       type_{std::move(type)},
       message_{std::move(message)},
-      place_{std::move(place)} {}
+      place_{std::move(place)},
+      stack_{std::move(stack)} {}
+
+std::string RemoteError::stack() const { return stack_ ? stack_->text() : std::string{}; }
+
+const RemoteError* remote_origin(const std::exception& error) noexcept {
+  if (const auto* const origin = dynamic_cast<const RemoteError*>(&error)) return origin;
+  const auto* const outer = dynamic_cast<const std::nested_exception*>(&error);
+  if (!outer || !outer->nested_ptr()) return nullptr;
+  try {
+    outer->rethrow_nested();
+  } catch (const std::exception& inner) {
+    return remote_origin(inner);  // which `error` keeps
+  } catch (...) {
+    return nullptr;
+  }
+}
 
 OSError::OSError(int error, std::string operation, std::string object)
     : std::system_error{error, std::generic_category()},

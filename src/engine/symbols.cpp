@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -78,6 +79,19 @@ std::string CallPlaces::of(const std::vector<std::uintptr_t>& callers) const {
     if (!is_of_a_library_function(function)) return function;
   }
   return callers.empty() ? std::string{} : module_and_offset(callers.back());
+}
+
+std::vector<CallPlaces::Call> CallPlaces::calls_at(std::uintptr_t caller) const {
+  std::string function = function_of(caller);
+  function.resize(std::min(function.size(), function.find(" [clone ")));  // a part of it that the compiler put elsewhere
+  const std::vector<port::SourceLine> lines = debug_info_.lines_of(caller - 1);
+  if (lines.empty()) return {{function, module_and_offset(caller), !function.empty() && is_of_a_library_function(function)}};
+  std::vector<Call> calls;
+  for (const port::SourceLine& line : lines) {
+    calls.push_back({line.inlined.empty() ? function : line.inlined, std::string{base_name(line.file)} + ':' + std::to_string(line.line),
+                     is_of_a_library(line.file, own_sources_)});
+  }
+  return calls;
 }
 
 std::string symbol(std::uintptr_t address) {

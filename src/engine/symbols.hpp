@@ -17,6 +17,16 @@ class CallPlaces {
   /// offset; empty when nothing is known.
   [[nodiscard]] std::string of(const std::vector<std::uintptr_t>& callers) const;
 
+  struct Call {
+    std::string function;  // empty: unknown
+    std::string place;     // bank.cpp:41, or module and offset
+    bool is_of_library;    // of weft, or of the system
+  };
+  /// What is called at a return address: the call itself, then those that inlined it; at least one.
+  [[nodiscard]] std::vector<Call> calls_at(std::uintptr_t caller) const;
+  /// The function that a return address is in; empty: unknown.
+  [[nodiscard]] std::string function_of(std::uintptr_t caller) const { return debug_info_.function_of(caller - 1); }
+
  private:
   port::DebugInfo debug_info_;
   std::string own_sources_;

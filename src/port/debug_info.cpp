@@ -4,7 +4,9 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
+#include <memory>
 
 namespace weft::port {
 
@@ -31,7 +33,7 @@ struct Callbacks {
   char** debuginfo_path;
 };
 constexpr int kInlinedSubroutine = 0x1d;
-constexpr unsigned kCallFile = 0x58, kCallLine = 0x59;
+constexpr unsigned kName = 0x03, kCallFile = 0x58, kCallLine = 0x59, kLinkageName = 0x6e;
 
 // Debug information of its own file only: looking elsewhere may mean asking servers.
 int find_no_other_file(void*, void**, const char*, Address, const char*, const char*, unsigned, char**) { return -1; }
@@ -58,6 +60,8 @@ struct DebugInfo::Library {
   int (*scopes_of_die)(Die*, Die**);
   int (*tag)(Die*);
   Attribute* (*attribute)(Die*, unsigned, Attribute*);
+  Attribute* (*inherited)(Die*, unsigned, Attribute*);
+  const char* (*text)(Attribute*);
   int (*number)(Attribute*, std::uint64_t*);
   int (*files)(Die*, void**, std::size_t*);
   const char* (*file)(void*, std::size_t, void*, void*);
@@ -74,6 +78,7 @@ struct DebugInfo::Library {
            find(dw, "dwfl_module_getsrc", line_of) && find(dw, "dwfl_lineinfo", line_info) &&
            find(dw, "dwarf_getscopes", scopes_of_address) && find(dw, "dwarf_getscopes_die", scopes_of_die) &&
            find(dw, "dwarf_tag", tag) && find(dw, "dwarf_attr", attribute) && find(dw, "dwarf_formudata", number) &&
+           find(dw, "dwarf_attr_integrate", inherited) && find(dw, "dwarf_formstring", text) &&
            find(dw, "dwarf_getsrcfiles", files) && find(dw, "dwarf_filesrc", file);
   }
 
@@ -88,7 +93,16 @@ struct DebugInfo::Library {
     if (!attribute(&inlined, kCallFile, &found) || number(&found, &file_number) != 0) return {};
     if (files(&unit, &all, &count) != 0 || file_number >= count) return {};
     const char* name = file(all, file_number, nullptr, nullptr);
-    return name ? SourceLine{name, static_cast<int>(line)} : SourceLine{};
+    return name ? SourceLine{name, static_cast<int>(line), {}} : SourceLine{};
+  }
+
+  [[nodiscard]] std::string name_of_inlined(Die& inlined) const {
+    Attribute found{};
+    if (inherited(&inlined, kLinkageName, &found)) {
+      if (const char* name = text(&found)) return demangled(name);
+    }
+    const char* name = inherited(&inlined, kName, &found) ? text(&found) : nullptr;
+    return name ? name : "";
   }
 
   void add_call_sites(Die& unit, Address address, std::vector<SourceLine>& lines) const {
@@ -98,16 +112,29 @@ struct DebugInfo::Library {
     const int count = scopes_of_die(&scopes[0], &around);
     for (int i = 0; i < count; ++i) {
       if (tag(&around[i]) != kInlinedSubroutine) continue;
+      if (!lines.empty() && lines.back().inlined.empty()) lines.back().inlined = name_of_inlined(around[i]);
       if (SourceLine site = call_site(unit, around[i]); site.line != 0) lines.push_back(std::move(site));
     }
     std::free(around);
     std::free(scopes);
   }
 
+  // Not a static object that is made at its first use: a child of fork() could find that half-way, and wait for ever. Two that come at
+  // once both look, and the second one's is dropped.
   static const Library* loaded() {
-    static Library library;
-    static const bool complete = library.load();
-    return complete ? &library : nullptr;
+    static std::atomic<const Library*> known{nullptr};
+    static const Library missing{};
+    const Library* library = known.load(std::memory_order_acquire);
+    if (!library) {
+      auto fresh = std::make_unique<Library>();
+      const Library* const found = fresh->load() ? fresh.get() : &missing;
+      // Release: whoever finds it sees what it holds.
+      if (known.compare_exchange_strong(library, found, std::memory_order_acq_rel, std::memory_order_acquire)) {
+        library = found;
+        if (found != &missing) (void)fresh.release();
+      }
+    }
+    return library == &missing ? nullptr : library;
   }
 };
 
@@ -131,7 +158,7 @@ std::vector<SourceLine> DebugInfo::lines_of(std::uintptr_t address) const {
   if (!module) return lines;
   if (void* line = library_->line_of(module, address)) {
     int number = 0;
-    if (const char* file = library_->line_info(line, nullptr, &number, nullptr, nullptr, nullptr)) lines.push_back({file, number});
+    if (const char* file = library_->line_info(line, nullptr, &number, nullptr, nullptr, nullptr)) lines.push_back({file, number, {}});
   }
   Address bias = 0;
   if (Die* unit = library_->unit_of(module, address, &bias)) library_->add_call_sites(*unit, address - bias, lines);

@@ -9,6 +9,7 @@ namespace weft::port {
 struct SourceLine {
   std::string file;
   int line = 0;
+  std::string inlined = {};  // the function that the line is of, if it was inlined; else it is of function_of()
 };
 
 /// Reads the debug information of this process by elfutils' libdw, when that is installed: found at run time, so that nothing

@@ -28,6 +28,14 @@ void QueueSignal::notify_one() noexcept {
   shared_wake(changes, 1);
 }
 
+// Whoever is about to wake somebody has taken one off before he changes `changes`. If that was ours, we take off another sleeper's, who is
+// the one that is then woken: as many are left as sleep.
+void QueueSignal::leave() noexcept {
+  std::uint32_t waiting = sleepers.load(std::memory_order_relaxed);
+  while (waiting != 0 && !sleepers.compare_exchange_weak(waiting, waiting - 1, std::memory_order_relaxed)) {
+  }
+}
+
 void QueueSignal::notify_all() noexcept {
   if (sleepers.exchange(0, std::memory_order_seq_cst) == 0) return;
   changes.fetch_add(1, std::memory_order_seq_cst);
@@ -175,7 +183,7 @@ std::size_t ByteQueue::size() const noexcept {
 ByteQueue::Attempt ByteQueue::try_put(std::span<const std::byte> bytes, Deadline deadline, MayWait may_wait) {
   Held held{*this, control_.puts.lock, deadline, may_wait};
   if (!held) return Attempt::TooLate;
-  if (ended(control_)) weft::detail::throw_queue_shut_down("put into");
+  if (ended(control_)) return Attempt::Ended;
   QueueSide& puts = control_.puts;
   if (control_.maxsize != 0) {
     const std::uint64_t count = puts.count.load(std::memory_order_relaxed);
@@ -219,6 +227,7 @@ bool ByteQueue::put(std::span<const std::byte> bytes, Deadline deadline, MayWait
   const Attempt attempt = try_put(bytes, deadline, may_wait);
   if (attempt == Attempt::Done) [[likely]]
     return true;
+  if (attempt == Attempt::Ended) weft::detail::throw_queue_shut_down("put into");
   return attempt == Attempt::MustWait && may_wait == MayWait::Yes && put_slowly(bytes, deadline);
 }
 
@@ -237,14 +246,19 @@ bool ByteQueue::put_slowly(std::span<const std::byte> bytes, Deadline deadline) 
   const std::uint64_t got = control_.gets.count.load(std::memory_order_relaxed);
   bool in_time = !weft::detail::current_context().is_fiber() && !has_room(control_) &&
                  putters_patience_.wait(control_.gets.count, got, 0, deadline);
-  if (in_time) {
+  const auto attempt_once = [&] {
     const Attempt attempt = try_put(bytes, deadline, MayWait::Yes);
+    if (attempt == Attempt::Ended) weft::detail::throw_queue_shut_down("put into");
+    return attempt;
+  };
+  if (in_time) {
+    const Attempt attempt = attempt_once();
     if (attempt != Attempt::MustWait) return attempt == Attempt::Done;
   }
   Passing passing{control_.room, control_, has_room};
   do {
     in_time = wait(control_.room, has_room, deadline);
-    const Attempt attempt = try_put(bytes, deadline, MayWait::Yes);
+    const Attempt attempt = attempt_once();
     if (attempt == Attempt::MustWait) continue;
     if (attempt == Attempt::Done) passing.used();
     return attempt == Attempt::Done;
@@ -298,6 +312,37 @@ bool ByteQueue::wait(QueueSignal& signal, Holds holds, Deadline deadline) {
       shared_wait(signal.changes, seen, record, deadline, Interruptible::Yes, {Looked::look, &looked});
   if (outcome == weft::detail::kInterrupted) weft::detail::throw_interruption();
   return outcome != weft::detail::kTimedOut;
+}
+
+// ---- for select() --------------------------------------------------------------------------------------------------
+//
+// As in wait(), but that the sleep is another's affair. A kill at any point leaves one sleeper too many on the count, at most.
+
+namespace {
+
+template <bool (*kHolds)(const QueueControl&) noexcept>
+bool expect_change(QueueSignal& signal, QueueControl& control, SharedWaiter& waiter) noexcept {
+  signal.sleepers.fetch_add(1, std::memory_order_seq_cst);
+  waiter.word = &signal.changes;
+  waiter.expected = signal.changes.load(std::memory_order_seq_cst);
+  waiter.look = {[](void* object) noexcept { return kHolds(*static_cast<const QueueControl*>(object)); }, &control};
+  if (!kHolds(control)) return true;
+  if (!waiter.has_changed()) signal.leave();
+  return false;
+}
+
+}  // namespace
+
+bool ByteQueue::expect_item(SharedWaiter& waiter) noexcept { return expect_change<has_items>(control_.items, control_, waiter); }
+bool ByteQueue::expect_room(SharedWaiter& waiter) noexcept { return expect_change<has_room>(control_.room, control_, waiter); }
+
+void ByteQueue::leave_items(bool told) noexcept {
+  if (!told) return control_.items.leave();
+  if (has_items(control_)) control_.items.notify_one();
+}
+void ByteQueue::leave_room(bool told) noexcept {
+  if (!told) return control_.room.leave();
+  if (has_room(control_)) control_.room.notify_one();
 }
 
 // ---- tasks and the end ---------------------------------------------------------------------------------------------

@@ -22,12 +22,14 @@
 #include "port/context_switch.hpp"
 #include "port/sanitizer.hpp"
 #include "port/stack_memory.hpp"
+#include "port/throw_trace.hpp"
 #include "process/lifeline.hpp"
 #include "process/parcel_socket.hpp"
 #include "process/process_state.hpp"
 #include "process/processes.hpp"
 #include "process/segment.hpp"
 #include "process/standard_streams.hpp"
+#include "process/thrown_stack.hpp"
 #include "process/wait_board.hpp"
 #include "thread/threads.hpp"
 
@@ -48,9 +50,13 @@ namespace {
   ::_exit(code);
 }
 
-void report(const char* what, const std::exception_ptr& failure) noexcept {
-  const std::string text =
-      "weft: process \"" + Processes::all().current()->name() + "\" ended with " + describe(failure) + what + '\n';
+void report(const char* what, const std::exception_ptr& failure, const port::ThrowTrace& thrown) noexcept {
+  std::string text = "weft: process \"" + Processes::all().current()->name() + "\" ended with " + describe(failure) + what + '\n';
+  try {
+    text += describe_calls(thrown.callers()) + describe_nested(failure);
+  } catch (...) {
+    // There is no memory to read debug information.
+  }
   std::fflush(stdout);
   std::fputs(text.c_str(), stderr);
 }
@@ -58,15 +64,16 @@ void report(const char* what, const std::exception_ptr& failure) noexcept {
 /// Its exit code.
 template <class Body>
 int run_guarded(const char* context, Body body) noexcept {
+  port::ThrowTrace thrown;
   try {
-    body();
+    port::watch_throw(thrown, body);
     return 0;
   } catch (const KeyboardInterrupt& interrupt) {
     end_by_signal(interrupt.signal());
   } catch (const Cancelled&) {
     return 1;
   } catch (...) {
-    report(context, std::current_exception());
+    report(context, std::current_exception(), thrown);
     return 1;
   }
 }

@@ -66,6 +66,24 @@ bool Event::wait_until(Deadline deadline) {
   return true;
 }
 
+// Set while select() slept is set, even if it was cleared since.
+bool Event::SetWay::take(bool slept) {
+  const std::uint32_t seen = state_->word.load(std::memory_order_acquire);
+  return (seen & EventState::kSet) || (slept && (seen & EventState::kTimes) != times_);
+}
+
+bool Event::SetWay::expect(detail::SharedWaiter& waiter) noexcept {
+  std::uint32_t seen = state_->word.load(std::memory_order_acquire);
+  do {
+    if (seen & EventState::kSet) return false;
+  } while (!(seen & EventState::kContended) &&
+           !state_->word.compare_exchange_weak(seen, seen | EventState::kContended, std::memory_order_acquire));
+  times_ = seen & EventState::kTimes;
+  waiter.word = &state_->word;
+  waiter.expected = seen | EventState::kContended;
+  return true;
+}
+
 void Transfer<Event>::send(Outgoing& out, const Event& event) { event.object_->send(out); }
 
 Event Transfer<Event>::receive(Incoming& in) {

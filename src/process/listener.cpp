@@ -277,9 +277,13 @@ Connection connected(const Address& address, Deadline deadline) {
 
 void show_key(Connection& connection, const std::string& key, bool require_sha2, Deadline deadline) {
   Handshake handshake{Handshake::Role::Client, key, require_sha2};
-  while (!handshake.done()) {
-    const std::string reply = handshake.take(connection.recv_bytes(deadline, Handshake::kMostBytes));
-    if (!reply.empty()) connection.send_bytes(reply, deadline);
+  try {
+    while (!handshake.done()) {
+      const std::string reply = handshake.take(connection.recv_bytes(deadline, Handshake::kMostBytes));
+      if (!reply.empty()) connection.send_bytes(reply, deadline);
+    }
+  } catch (const ProtocolError& error) {
+    throw AuthenticationError{"connect to " + connection.name() + ": the peer does not speak the protocol of a Listener: " + error.what()};
   }
   if (handshake.failure().empty()) return;
   throw AuthenticationError{"connect to " + connection.name() + ": " + handshake.failure()};

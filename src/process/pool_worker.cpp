@@ -17,6 +17,7 @@
 #include "base/cause.hpp"
 #include "port/futex.hpp"
 #include "port/processor.hpp"
+#include "port/throw_trace.hpp"
 #include "process/large_block.hpp"
 #include "process/remote_failure.hpp"
 #include "process/spin_budget.hpp"
@@ -137,10 +138,12 @@ class PoolWorker {
     const bool in_area = slot.bytes_at == SlotBytes::Area;
     const std::span<std::byte> room = in_area ? link_.area(slot.area) : std::span{slot.bytes};
     try {
-      process::Outgoing out{room};
-      out.put_large_in_block();
-      run(slot, out);
-      reply(slot, SlotKind::Value, out);
+      port::watch_throw(thrown_, [&] {
+        process::Outgoing out{room};
+        out.put_large_in_block();
+        run(slot, out);
+        reply(slot, SlotKind::Value, out);
+      });
     } catch (...) {
       fail(slot, std::current_exception());
     }
@@ -201,7 +204,7 @@ class PoolWorker {
   void fail(PoolSlot& slot, const std::exception_ptr& why) {
     try {
       process::Outgoing out;
-      send_failure(out, why);
+      send_failure(out, why, thrown_.callers());
       return reply(slot, SlotKind::Failure, out);
     } catch (...) {
       // There is no memory for it, or no descriptor for a long one.
@@ -240,6 +243,7 @@ class PoolWorker {
   bool keeps_blocks_ = false;  // memory of large values, to be used again
   SpinBudget spins_;
   std::vector<OwnedFd> initializer_descriptors_;
+  port::ThrowTrace thrown_;  // of the task that failed last
 };
 
 }  // namespace

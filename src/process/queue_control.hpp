@@ -45,7 +45,8 @@ struct alignas(64) QueueSide {
 /// is one, changes `changes` and wakes one. Between the two there is a full barrier on both sides, so that one sees the
 /// other.
 ///
-/// Nobody takes himself off: one too many, of somebody who gave up or was killed, costs one futile wake-up and is gone.
+/// Only a select() that found something else takes itself off, as it may do so many times a second. Else nobody does: one too many, of somebody
+/// who gave up or was killed, costs one futile wake-up and is gone.
 /// One too few, of somebody who was killed as he was about to wake, or had been woken, is found by the Look of those
 /// who sleep.
 struct alignas(64) QueueSignal {
@@ -55,6 +56,8 @@ struct alignas(64) QueueSignal {
   /// After the change, and a full barrier.
   void notify_one() noexcept;
   void notify_all() noexcept;
+  /// Takes the caller off, who finds `changes` as he noted it.
+  void leave() noexcept;
 };
 
 enum class QueueEnd : std::uint32_t { Open, Gentle, Immediate };

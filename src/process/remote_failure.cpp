@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <future>
 #include <ios>
+#include <memory>
 #include <new>
 #include <optional>
 #include <stdexcept>
@@ -17,6 +18,8 @@
 
 #include <weft/base/error.hpp>
 #include <weft/process/sendable.hpp>
+
+#include "process/thrown_stack.hpp"
 
 namespace weft::detail {
 
@@ -34,13 +37,27 @@ using FromText = Types<std::runtime_error, std::logic_error, std::invalid_argume
 using FromNothing = Types<std::bad_alloc, std::bad_array_new_length, std::bad_optional_access, std::bad_variant_access, std::bad_cast,
                           std::bad_typeid, std::bad_function_call, std::bad_exception, std::exception>;
 
+/// An exception of such a type that came from another process. Nested in it is a RemoteError, which says from where.
+template <class E>
+class FromElsewhere final : public E, public std::nested_exception {
+ public:
+  /// In the handler of that RemoteError.
+  explicit FromElsewhere(E error) : E(std::move(error)) {}
+};
+
+/// Exactly of this type, here or elsewhere.
+template <class E>
+bool is_of(const std::type_info& type) {
+  return type == typeid(E) || type == typeid(FromElsewhere<E>);
+}
+
 enum class Form : std::uint8_t { Text, Nothing, System, Os, Died, Unknown };
 enum class Category : std::uint8_t { Generic, System, Other };
 
 template <class... E>
 std::optional<std::uint8_t> position(const std::type_info& type, Types<E...>) {
   std::uint8_t at = 0;
-  const bool found = ((typeid(E) == type ? true : (++at, false)) || ...);
+  const bool found = ((is_of<E>(type) ? true : (++at, false)) || ...);
   return found ? std::optional{at} : std::nullopt;
 }
 
@@ -70,34 +87,8 @@ void send_unknown(process::Outgoing& out, const std::string& type, const std::st
   out(type, message, place);
 }
 
-void send_standard(process::Outgoing& out, const std::exception& error) {
-  const std::type_info& type = typeid(error);
-  if (const auto at = position(type, FromText{})) {
-    send_form(out, Form::Text);
-    out(*at, std::string{error.what()});
-  } else if (const auto nothing = position(type, FromNothing{})) {
-    send_form(out, Form::Nothing);
-    out(*nothing);
-  } else if (type == typeid(OSError)) {
-    const auto& os = static_cast<const OSError&>(error);
-    send_form(out, Form::Os);
-    out(os.errno_value(), os.operation(), os.object());
-  } else if (type == typeid(std::system_error)) {
-    send_system_error(out, static_cast<const std::system_error&>(error));
-  } else if (type == typeid(WorkerDied)) {
-    const auto& died = static_cast<const WorkerDied&>(error);
-    send_form(out, Form::Died);
-    out(died.task(), died.worker(), died.pid(), died.signal(), died.exit_code());
-  } else if (type == typeid(RemoteError)) {
-    const auto& remote = static_cast<const RemoteError&>(error);
-    send_unknown(out, remote.type(), remote.message(), remote.place());
-  } else {
-    send_unknown(out, readable_type(type.name()), error.what());
-  }
-}
-
 /// A std::system_error that says what the other said: its constructors would add the code's text to that once more.
-class SystemErrorFromElsewhere final : public std::system_error {
+class SystemErrorFromElsewhere : public std::system_error {
  public:
   SystemErrorFromElsewhere(std::error_code code, std::string what) : std::system_error{code}, what_{std::move(what)} {}
   [[nodiscard]] const char* what() const noexcept override { return what_.c_str(); }
@@ -106,14 +97,59 @@ class SystemErrorFromElsewhere final : public std::system_error {
   std::string what_;
 };
 
-std::exception_ptr receive_system_error(process::Incoming& in, const std::function<std::string()>& place) {
+void send_standard(process::Outgoing& out, const std::exception& error) {
+  const std::type_info& type = typeid(error);
+  if (const auto at = position(type, FromText{})) {
+    send_form(out, Form::Text);
+    out(*at, std::string{error.what()});
+  } else if (const auto nothing = position(type, FromNothing{})) {
+    send_form(out, Form::Nothing);
+    out(*nothing);
+  } else if (is_of<OSError>(type)) {
+    const auto& os = static_cast<const OSError&>(error);
+    send_form(out, Form::Os);
+    out(os.errno_value(), os.operation(), os.object());
+  } else if (is_of<std::system_error>(type) || is_of<SystemErrorFromElsewhere>(type)) {
+    send_system_error(out, static_cast<const std::system_error&>(error));
+  } else if (is_of<WorkerDied>(type)) {
+    const auto& died = static_cast<const WorkerDied&>(error);
+    send_form(out, Form::Died);
+    out(died.task(), died.worker(), died.pid(), died.signal(), died.exit_code());
+  } else if (is_of<RemoteError>(type)) {
+    const auto& remote = static_cast<const RemoteError&>(error);
+    send_unknown(out, remote.type(), remote.message(), remote.place());
+  } else {
+    send_unknown(out, readable_type(type.name()), error.what());
+  }
+}
+
+/// Where an exception came from.
+struct Origin {
+  std::function<std::string()> place;
+  std::shared_ptr<const RemoteStack> stack;
+
+  template <class E>
+  [[nodiscard]] std::exception_ptr make(E error, const char* type = typeid(E).name()) const {
+    try {
+      throw RemoteError{readable_type(type), error.what(), place(), stack};
+    } catch (const RemoteError&) {
+      return std::make_exception_ptr(FromElsewhere<E>{std::move(error)});
+    }
+  }
+  [[nodiscard]] std::exception_ptr make_unknown(std::string type, std::string message, std::string where) const {
+    if (where.empty()) where = place();
+    return std::make_exception_ptr(RemoteError{std::move(type), std::move(message), std::move(where), stack});
+  }
+};
+
+std::exception_ptr receive_system_error(process::Incoming& in, const Origin& origin) {
   const int value = in.receive<int>();
   const auto category = static_cast<Category>(in.receive<std::uint8_t>());
   const auto what = in.receive<std::string>();
   const std::error_code code{value, category == Category::Generic ? std::generic_category() : std::system_category()};
   // A category of the user's is an object of the other process's.
-  if (category == Category::Other) return std::make_exception_ptr(RemoteError{"std::system_error", what, place()});
-  return std::make_exception_ptr(SystemErrorFromElsewhere{code, what});
+  if (category == Category::Other) return origin.make_unknown("std::system_error", what, {});
+  return origin.make(SystemErrorFromElsewhere{code, what}, typeid(std::system_error).name());
 }
 
 }  // namespace
@@ -126,7 +162,9 @@ std::string readable_type(const char* mangled) {
   return text;
 }
 
-void send_failure(process::Outgoing& out, const std::exception_ptr& failure) {
+void send_failure(process::Outgoing& out, const std::exception_ptr& failure, std::span<const std::uintptr_t> callers) {
+  send_stack(out, callers, describe_nested(failure));
+  if (!failure) return send_unknown(out, "an exception of another language", {});
   try {
     std::rethrow_exception(failure);
   } catch (const std::exception& error) {
@@ -134,45 +172,43 @@ void send_failure(process::Outgoing& out, const std::exception_ptr& failure) {
   } catch (const Cancelled&) {
     send_standard(out, CancelledError{"the work was cancelled in its worker"});
   } catch (...) {
-    const std::type_info* type = abi::__cxa_current_exception_type();
-    send_unknown(out, type ? readable_type(type->name()) : "an exception of another language", {});
+    send_unknown(out, readable_type(abi::__cxa_current_exception_type()->name()), {});
   }
 }
 
 std::exception_ptr receive_failure(process::Incoming& in, const std::function<std::string()>& place) {
+  const Origin origin{place, receive_stack(in)};
   switch (static_cast<Form>(in.receive<std::uint8_t>())) {
     case Form::Text: {
       const auto at = in.receive<std::uint8_t>();
       const auto what = in.receive<std::string>();
-      const auto make = [&]<class E>() { return std::make_exception_ptr(E{what}); };
+      const auto make = [&]<class E>() { return origin.make(E{what}); };
       if (std::exception_ptr made = make_at(at, make, FromText{})) return made;
       break;
     }
     case Form::Nothing: {
-      const auto make = []<class E>() { return std::make_exception_ptr(E{}); };
+      const auto make = [&]<class E>() { return origin.make(E{}); };
       if (std::exception_ptr made = make_at(in.receive<std::uint8_t>(), make, FromNothing{})) return made;
       break;
     }
     case Form::System:
-      return receive_system_error(in, place);
+      return receive_system_error(in, origin);
     case Form::Os: {
       const int error = in.receive<int>();
       auto operation = in.receive<std::string>();
-      return std::make_exception_ptr(OSError{error, std::move(operation), in.receive<std::string>()});
+      return origin.make(OSError{error, std::move(operation), in.receive<std::string>()});
     }
     case Form::Died: {
       const auto task = in.receive<std::string>();
       const auto worker = in.receive<std::string>();
       const int pid = in.receive<int>();
       const int signal = in.receive<int>();
-      return std::make_exception_ptr(WorkerDied{task, worker, pid, signal, in.receive<int>()});
+      return origin.make(WorkerDied{task, worker, pid, signal, in.receive<int>()});
     }
     case Form::Unknown: {
       auto type = in.receive<std::string>();
       auto message = in.receive<std::string>();
-      auto where = in.receive<std::string>();
-      if (where.empty()) where = place();
-      return std::make_exception_ptr(RemoteError{std::move(type), std::move(message), std::move(where)});
+      return origin.make_unknown(std::move(type), std::move(message), in.receive<std::string>());
     }
   }
   throw ProtocolError{"receiving an exception from a worker: its kind is unknown"};

@@ -82,6 +82,31 @@ bool Semaphore::try_acquire_until(Deadline deadline) {
   }
 }
 
+// As above: one who has slept sets the bit on behalf of those who may sleep behind him.
+bool Semaphore::AcquireWay::take(bool slept) {
+  const std::uint32_t behind_us = slept ? SemaphoreState::kContended : 0;
+  std::uint32_t seen = state_->word.load(std::memory_order_relaxed);
+  while (seen & SemaphoreState::kCount) {
+    if (state_->word.compare_exchange_weak(seen, (seen - 1) | behind_us, std::memory_order_acquire, std::memory_order_relaxed)) return true;
+  }
+  return false;
+}
+
+bool Semaphore::AcquireWay::expect(detail::SharedWaiter& waiter) noexcept {
+  constexpr std::uint32_t kContended = SemaphoreState::kContended;
+  std::uint32_t seen = state_->word.load(std::memory_order_relaxed);
+  do {
+    if (seen & SemaphoreState::kCount) return false;
+  } while (!(seen & kContended) && !state_->word.compare_exchange_weak(seen, kContended, std::memory_order_relaxed));
+  waiter.word = &state_->word;
+  waiter.expected = kContended;
+  return true;
+}
+
+void Semaphore::AcquireWay::leave(bool told) noexcept {
+  if (told) detail::shared_wake(state_->word, 1);
+}
+
 void Semaphore::release(std::uint32_t permits) {
   if (permits == 0) return;
   constexpr std::uint32_t kContended = SemaphoreState::kContended;

@@ -5,13 +5,17 @@
 #include <sys/stat.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include <weft/base/error.hpp>
 
 #include "engine/symbols.hpp"
+#include "process/code_place.hpp"
 
 namespace weft::detail {
 namespace {
@@ -19,6 +23,8 @@ namespace {
 struct Code {
   std::uintptr_t begin;
   std::uintptr_t end;
+
+  bool operator==(const Code&) const = default;
 };
 
 /// One loaded program or library.
@@ -26,12 +32,14 @@ struct Module {
   std::uintptr_t base = 0;
   std::uint64_t identity = 0;  // equal in every process that loaded the same build
   std::vector<Code> code;      // what may be executed
+  std::string path;            // empty: the program's own
 
   [[nodiscard]] bool holds(std::uintptr_t address) const noexcept {
     for (const Code& range : code)
       if (address >= range.begin && address < range.end) return true;
     return false;
   }
+  bool operator==(const Module&) const = default;
 };
 
 struct Modules {
@@ -99,6 +107,7 @@ int add_module(dl_phdr_info* info, std::size_t, void* modules) {
   if (module.code.empty()) return 0;
   if (!identified) add_file(*info, fingerprint);
   module.identity = fingerprint.value();
+  if (info->dlpi_name) module.path = info->dlpi_name;
   static_cast<std::vector<Module>*>(modules)->push_back(std::move(module));
   return 0;
 }
@@ -107,10 +116,14 @@ int add_module(dl_phdr_info* info, std::size_t, void* modules) {
 /// that loads and unloads libraries keeps a few small ones.
 std::atomic<const Modules*> current{nullptr};
 
-// Without a lock, which a child of fork() could find held: two who look at once both publish what they found.
+// Without a lock, which a child of fork() could find held: two who look at once both publish what they found. What is found as it was is
+// not kept once more: there may be many calls of code that no module holds.
 const Modules& look_again() {
-  auto* const modules = new Modules;
-  ::dl_iterate_phdr(add_module, &modules->list);
+  auto fresh = std::make_unique<Modules>();
+  ::dl_iterate_phdr(add_module, &fresh->list);
+  const Modules* const known = current.load(std::memory_order_acquire);
+  if (known && known->list == fresh->list) return *known;
+  Modules* const modules = fresh.release();
   modules->before = current.load(std::memory_order_relaxed);
   // Release: whoever reads the pointer sees the list.
   while (!current.compare_exchange_weak(modules->before, modules, std::memory_order_release, std::memory_order_relaxed)) {
@@ -133,6 +146,23 @@ const Module* find_module(Matches matches) {
 }
 
 }  // namespace
+
+CodePlace code_place(std::uintptr_t address) {
+  const Module* const module = find_module([&](const Module& candidate) { return candidate.holds(address); });
+  return module ? CodePlace{module->identity, address - module->base} : CodePlace{0, address};
+}
+
+std::uintptr_t address_of(CodePlace place) {
+  if (place.module == 0) return 0;
+  const Module* const module = find_module([&](const Module& candidate) { return candidate.identity == place.module; });
+  return module && module->holds(module->base + place.offset) ? module->base + place.offset : 0;
+}
+
+std::string name_of_module(std::uint64_t identity) {
+  const Module* const module = find_module([&](const Module& candidate) { return candidate.identity == identity; });
+  if (!module) return {};
+  return module->path.empty() ? std::string{program_invocation_short_name} : module->path.substr(module->path.rfind('/') + 1);
+}
 
 void send_function(process::Outgoing& out, void (*function)()) {
   const auto address = reinterpret_cast<std::uintptr_t>(function);

@@ -27,6 +27,15 @@ using weft::detail::kTimedOut;
 using weft::detail::Outcome;
 using weft::detail::Wait;
 
+/// A word that fibers wait for, and calls of select().
+struct WatchedWord {
+  const std::atomic<std::uint32_t>* word = nullptr;  // null: nobody waits
+  SharedWaiter* first = nullptr;
+  // What its thread has slept on last: it does so still after the last waiter has left.
+  const std::atomic<std::uint32_t>* slept_on = nullptr;  // null: nothing
+  std::uint32_t slept_value = 0;
+};
+
 namespace {
 
 constexpr std::int64_t kShortestTick = 10'000'000;
@@ -36,34 +45,7 @@ constexpr std::size_t kMostPidfds = 128;  // processes watched by descriptor; mo
 constexpr auto kSliceWithoutHelpers = std::chrono::milliseconds{5};
 
 using SharedWord = std::atomic<std::uint32_t>;
-
-struct WatchedWord;
-
-/// One wait, in the blocked frame. Guarded by Waits::lock, as all that follows.
-struct Waiter {
-  const SharedWord* word;
-  std::uint32_t expected;
-  Look look;
-  Entry entry;
-  bool linked = false;
-  Waiter* next = nullptr;
-  Waiter* previous = nullptr;
-  // A fiber's: among those of the same word.
-  WatchedWord* watched = nullptr;
-  Waiter* next_of_word = nullptr;
-  Waiter* previous_of_word = nullptr;
-
-  [[nodiscard]] bool has_changed() const noexcept { return word->load(std::memory_order_seq_cst) != expected; }
-};
-
-/// A word that fibers wait for.
-struct WatchedWord {
-  const SharedWord* word = nullptr;  // null: nobody waits
-  Waiter* first = nullptr;
-  // What its thread has slept on last: it does so still after the last waiter has left.
-  const SharedWord* slept_on = nullptr;  // null: nothing
-  std::uint32_t slept_value = 0;
-};
+using Waiter = SharedWaiter;
 
 /// A thread that sleeps on as many words at once as the kernel takes, for fibers.
 ///
@@ -244,6 +226,11 @@ bool Waits::watch_word_of(Waiter& waiter) noexcept {
   return true;
 }
 
+// As one of several entries of its wait, if it is.
+bool claim_for(Waiter& waiter) noexcept {
+  return weft::detail::claim(*waiter.entry, static_cast<Outcome>(waiter.entry->index | kFired));
+}
+
 // Those whose word is not as they expect it; what the others wait for goes into `sleep`. A wake-up may have been meant
 // for any of a word's waiters, and two of them may have come as one, so that only the values count.
 Entry* Waits::fire_changed(WordWatcher& watcher, Sleep& sleep) {
@@ -263,9 +250,9 @@ Entry* Waits::fire_changed(WordWatcher& watcher, Sleep& sleep) {
         if (waiter->expected == value) continue;
         is_ours = true;
         unlink(*waiter, all);
-        if (!weft::detail::claim(waiter->entry, kFired)) continue;  // he passes it on himself
-        waiter->entry.next = fired;
-        fired = &waiter->entry;
+        if (!claim_for(*waiter)) continue;  // he passes it on himself
+        waiter->entry->next = fired;
+        fired = waiter->entry;
       }
       is_passed_on |= slept_on && value != watched.slept_value && !is_ours;
       if (watched.word) {
@@ -353,9 +340,9 @@ Entry* Waits::look_at_all(bool& moved) noexcept {
     next = waiter->next;
     if (!waiter->has_changed() && !says_so(waiter->look)) continue;
     unlink(*waiter, first_);
-    if (!weft::detail::claim(waiter->entry, kFired)) continue;
-    waiter->entry.next = fired;
-    fired = &waiter->entry;
+    if (!claim_for(*waiter)) continue;
+    waiter->entry->next = fired;
+    fired = waiter->entry;
   }
   std::erase_if(processes_, [](const WatchedProcess& process) { return !process.asked_for; });
   moved = fired || std::exchange(is_new_, false);
@@ -408,6 +395,9 @@ void Waits::watch_all() {
 
 bool watched_process_is_gone(ProcessStamp stamp) noexcept { return waits().is_gone(stamp); }
 
+bool shared_enlist(SharedWaiter& waiter) noexcept { return waits().enlist(waiter, true); }
+void shared_withdraw(SharedWaiter& waiter) noexcept { waits().withdraw(waiter); }
+
 int shared_wake(const SharedWord& word, int count) noexcept {
   return port::futex_wake_shared(port::futex_word(word), count);
 }
@@ -415,8 +405,9 @@ int shared_wake(const SharedWord& word, int count) noexcept {
 Outcome shared_wait(const SharedWord& word, std::uint32_t expected, const Wait& record, Deadline deadline,
                     Interruptible interruptible, Look look) noexcept {
   Context& self = weft::detail::current_context();
-  Waiter waiter{.word = &word, .expected = expected, .look = look, .entry = {}};
-  if (!weft::detail::arm(self, waiter.entry, interruptible)) return weft::detail::kInterrupted;
+  Entry entry;
+  Waiter waiter{.word = &word, .expected = expected, .look = look, .entry = &entry};
+  if (!weft::detail::arm(self, entry, interruptible)) return weft::detail::kInterrupted;
   const bool watched = waits().enlist(waiter, self.is_fiber());
   const Deadline until =
       watched ? deadline : Deadline::earlier(deadline, Deadline::after(kSliceWithoutHelpers));

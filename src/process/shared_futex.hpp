@@ -5,6 +5,7 @@
 
 #include <weft/base/deadline.hpp>
 #include <weft/detail/context.hpp>
+#include <weft/detail/shared_way.hpp>
 
 #include "process/process_stamp.hpp"
 
@@ -22,14 +23,6 @@
 // and at once when a process ends that one of them watches (Look).
 namespace weft::process::detail {
 
-/// What else may end a wait: asked by a thread of this process, every 10 to 100 ms and when a watched process ends,
-/// while the waiter is held in its wait. True: the waiter is to look again. It must not block, nor wait itself; it
-/// may wake.
-struct Look {
-  bool (*call)(void* object) noexcept = nullptr;
-  void* object = nullptr;
-};
-
 /// Waits until the word is not `expected`, somebody wakes it, or the deadline passes. From threads and fibers; a
 /// fiber does not block its worker. `record`: what reports and the search for deadlocks say
 /// (weft/detail/context.hpp); set its `outside`.
@@ -42,6 +35,12 @@ struct Look {
 [[nodiscard]] weft::detail::Outcome shared_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
                                                 const weft::detail::Wait& record, Deadline deadline,
                                                 weft::detail::Interruptible interruptible, Look look = {}) noexcept;
+
+/// For a wait in several places (select()): the wait that `waiter.entry` belongs to may end, with the entry's number in its outcome, from
+/// when its word is not what it expects. A thread of weft's sleeps on the word, for threads as for fibers. False: there is none to be had.
+[[nodiscard]] bool shared_enlist(SharedWaiter& waiter) noexcept;
+/// Unless the wait has ended by it. If its word has changed then, a wake-up may have come for it alone, which its object passes on.
+void shared_withdraw(SharedWaiter& waiter) noexcept;
 
 /// Wakes so many who wait for the word, in whatever process: how many were found asleep. After the change, of course.
 int shared_wake(const std::atomic<std::uint32_t>& word, int count) noexcept;

@@ -26,6 +26,7 @@ std::shared_ptr<ExceptHook>& hook_slot() noexcept {
 }  // namespace
 
 std::string detail::describe(const std::exception_ptr& exception) {
+  if (!exception) return "an exception of another language";  // which current_exception() does not know
   try {
     std::rethrow_exception(exception);
   } catch (const std::exception& error) {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -527,6 +528,25 @@ TEST_P(RawFrames, ThatAnnounceMuchAndSendLittleCostLittle) {
     raw.send_all("\x7f\xff\xff\xffstarved"s);  // 2 GiB, they say
     raw.shutdown(Socket::How::Write);
     EXPECT_THROW((void)in.recv_bytes(patiently()), ProtocolError);
+  });
+}
+
+TEST_P(RawFrames, OfTwoGibibytesAndMoreHaveTheLongForm) {
+  run([] {
+    // Of pages that nobody has written to, so that there is one of them in memory.
+    constexpr std::size_t kSize = std::size_t{1} << 31;
+    void* const pages = ::mmap(nullptr, kSize, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    ASSERT_NE(pages, MAP_FAILED);
+    {
+      auto [raw, out] = scene();
+      Task sender = start([&out = out, pages] {
+        EXPECT_THROW(out.send_bytes(std::string_view{static_cast<const char*>(pages), kSize}, patiently()), OSError);
+      });
+      EXPECT_EQ(raw.recv_exactly(12, patiently()), "\xff\xff\xff\xff\0\0\0\0\x80\0\0\0"s);
+      raw.close();  // that is all that is wanted of it
+      sender.join();
+    }
+    ::munmap(pages, kSize);
   });
 }
 

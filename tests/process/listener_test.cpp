@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include <weft/net/server_socket.hpp>
 #include <weft/process/pickle.hpp>
 #include <weft/process/wait.hpp>
 
@@ -56,7 +57,19 @@ std::string unique_name() {
   return "weft-listener-" + std::to_string(::getpid()) + '-' + std::to_string(++count);
 }
 
-class ListenerTest : public ContextTest {};
+class ListenerTest : public ContextTest {
+ protected:
+  /// Listens as somebody who is no Listener: `say` is all that a client hears.
+  template <class Body>
+  static void against_a_stranger(const std::string& say, Body body) {
+    Socket stranger = create_server(Address::ipv4("127.0.0.1", 0));
+    const Address where = stranger.local_address();
+    Task client = start([&] { body(where); });
+    Socket accepted = stranger.accept(patiently());
+    accepted.send_all(say);
+    client.join();
+  }
+};
 WEFT_INSTANTIATE_CONTEXTS(ListenerTest);
 
 const std::string kKey = "a key of the tests";
@@ -201,6 +214,63 @@ TEST_P(ListenerTest, AClientGivesUpOnAListenerThatNeverAccepts) {
   });
 }
 
+TEST_P(ListenerTest, AClientGivesUpOnAPeerThatFallsSilentInTheMiddle) {
+  run([] {
+    const std::string challenge = "\0\0\0\x3b#CHALLENGE#{sha256}"s + std::string(40, 'r');
+    for (const std::size_t said : {std::size_t{2}, std::size_t{20}, challenge.size()}) {
+      against_a_stranger(challenge.substr(0, said), [](const Address& where) {
+        EXPECT_THROW((Client{where, {.authkey = kKey, .timeout = 30ms}}), TimeoutError);
+      });
+    }
+  });
+}
+
+TEST_P(ListenerTest, AClientRefusesAPeerThatSpeaksAnotherProtocol) {
+  run([] {
+    for (const std::string& said : {"SSH-2.0-OpenSSH_9.2\r\n"s, "\0\0\0\5hello"s, "\xff\xff\xff\xff\0\0\0\1\0\0\0\0"s, "\0\0\0\0"s,
+                                    "\0\0\0\x13#CHALLENGE#{md9}abc"s, "\xff\xff\xff\xfe"s}) {
+      against_a_stranger(said, [](const Address& where) {
+        EXPECT_THROW((Client{where, {.authkey = kKey, .timeout = std::chrono::seconds{20}}}), AuthenticationError);
+      });
+    }
+  });
+}
+
+TEST_P(ListenerTest, DropsAClientThatFallsSilentInTheMiddle) {
+  run([] {
+    Listener listener{{"127.0.0.1", 0}, {.authkey = kKey, .handshake_timeout = 20ms}};
+    Socket silent = Socket::tcp();
+    silent.connect(listener.address());
+    silent.send_all("\0\0\0\x28{sha256}half"s);
+    EXPECT_THROW((void)listener.accept(Deadline::after(200ms)), TimeoutError);
+    (void)silent.recv_exactly(4 + 11 + 48, patiently());
+    EXPECT_EQ(silent.recv(1, patiently()), "");
+  });
+}
+
+TEST_P(ListenerTest, SurvivesGarbageOfAnyKind) {
+  run([] {
+    Listener listener{{"127.0.0.1", 0}, {.authkey = kKey}};
+    int refused = 0;
+    for (const std::string& said : {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"s, "\0\0\0\0"s, "\0\0\0\3abc"s, std::string(70'000, '\0'),
+                                    "\0\0\0\x08{sha256}"s, "\0\0\0\5{md9}"s}) {
+      Socket stranger = Socket::tcp();
+      stranger.connect(listener.address());
+      stranger.send_all(said);
+      try {
+        (void)listener.accept(patiently());
+        ADD_FAILURE() << "taken for somebody who knows the key";
+      } catch (const AuthenticationError&) {
+        ++refused;
+      }
+    }
+    EXPECT_EQ(refused, 6);
+    Task friendly = start([&] { Client{listener.address(), {.authkey = kKey}}.send_bytes("known", patiently()); });
+    EXPECT_EQ(listener.accept(patiently()).recv_bytes(patiently()), "known");
+    friendly.join();
+  });
+}
+
 TEST(Listener, RemovesItsPathButNotInAForkedChild) {
   const Folder folder;
   const std::string path = folder / "path";
@@ -237,10 +307,11 @@ TEST(ClientTest, SaysThatNobodyListens) {
 // ---- CPython on the other side
 // ---------------------------------------------------------------------------------------
 
-/// tests/process/python/peer.py, run by WEFT_TEST_PYTHON, or by the python3 of the system.
+/// tests/process/python/peer.py, run by WEFT_TEST_PYTHON, or by the python3 of the system. `dialect`: "own" (which is md5 up to Python
+/// 3.11), "md5" or "sha256".
 class PythonPeer {
  public:
-  PythonPeer(const std::string& role, const std::string& address, const std::string& key) {
+  PythonPeer(const std::string& role, const std::string& address, const std::string& key, const char* dialect = "own") {
     const std::string script = source_dir() + "/tests/process/python/peer.py";
     const char* const chosen = ::getenv("WEFT_TEST_PYTHON");
     const std::string python = chosen                                    ? chosen
@@ -254,7 +325,7 @@ class PythonPeer {
     if (child_ == 0) {
       ::dup2(its_end.get(), STDOUT_FILENO);
       ::execlp(python.c_str(), python.c_str(), script.c_str(), role.c_str(), address.c_str(), key.c_str(),
-               nullptr);
+               dialect, nullptr);
       ::_exit(127);
     }
   }
@@ -287,6 +358,13 @@ class PythonPeer {
 bool there_is_python() {
   return ::system("python3 -c '' 2>/dev/null || /usr/bin/python3 -c '' 2>/dev/null") == 0;
 }
+
+/// A key or none, and how it is shown.
+struct Secret {
+  std::optional<std::string> key;
+  const char* dialect;
+};
+const Secret kSecrets[] = {{std::nullopt, "own"}, {kKey, "own"}, {kKey, "md5"}, {kKey, "sha256"}};
 
 std::string hex(std::string_view bytes) {
   std::string text;
@@ -332,13 +410,12 @@ class WithPython : public testing::Test {
 TEST_F(WithPython, ItsClientTalksToOurListener) {
   const Folder folder;
   for (const Place& place : places(folder)) {
-    for (const std::optional<std::string>& key :
-         {std::optional<std::string>{}, std::optional<std::string>{kKey}}) {
-      SCOPED_TRACE(place.name + (key ? " with a key"s : " without"s));
+    for (const auto& [key, dialect] : kSecrets) {
+      SCOPED_TRACE(place.name + (key ? " with a key, dialect "s + dialect : " without"s));
       Listener listener{place.address, {.authkey = key}};
       const Address& where = listener.address();
       PythonPeer peer{"client", where.is_unix() ? place.for_python : where.to_string(),
-                      key ? hex(*key) : "none"};
+                      key ? hex(*key) : "none", dialect};
       talk_to_python(listener.accept(patiently()));
       EXPECT_EQ(peer.status(), 0);
     }
@@ -348,10 +425,9 @@ TEST_F(WithPython, ItsClientTalksToOurListener) {
 TEST_F(WithPython, OurClientTalksToItsListener) {
   const Folder folder;
   for (const Place& place : places(folder)) {
-    for (const std::optional<std::string>& key :
-         {std::optional<std::string>{}, std::optional<std::string>{kKey}}) {
-      SCOPED_TRACE(place.name + (key ? " with a key"s : " without"s));
-      PythonPeer peer{"listener", place.for_python, key ? hex(*key) : "none"};
+    for (const auto& [key, dialect] : kSecrets) {
+      SCOPED_TRACE(place.name + (key ? " with a key, dialect "s + dialect : " without"s));
+      PythonPeer peer{"listener", place.for_python, key ? hex(*key) : "none", dialect};
       const std::string line = peer.line();
       ASSERT_NE(line, "");
       const Address address =
@@ -363,17 +439,36 @@ TEST_F(WithPython, OurClientTalksToItsListener) {
 }
 
 TEST_F(WithPython, ItsClientIsRefusedForAWrongKey) {
-  Listener listener{{"127.0.0.1", 0}, {.authkey = kKey}};
-  PythonPeer peer{"client", listener.address().to_string(), hex("another key")};
-  EXPECT_THROW((void)listener.accept(patiently()), AuthenticationError);
-  EXPECT_EQ(peer.status(), 3);
+  for (const char* const dialect : {"own", "md5", "sha256"}) {
+    SCOPED_TRACE(dialect);
+    Listener listener{{"127.0.0.1", 0}, {.authkey = kKey}};
+    PythonPeer peer{"client", listener.address().to_string(), hex("another key"), dialect};
+    EXPECT_THROW((void)listener.accept(patiently()), AuthenticationError);
+    EXPECT_EQ(peer.status(), 3);
+  }
 }
 
 TEST_F(WithPython, ItsListenerRefusesUsForAWrongKey) {
-  PythonPeer peer{"listener", "127.0.0.1:0", hex("another key")};
-  const Address address = Address::parse(peer.line());
-  EXPECT_THROW((Client{address, {.authkey = kKey}}), AuthenticationError);
-  EXPECT_EQ(peer.status(), 3);
+  for (const char* const dialect : {"own", "md5", "sha256"}) {
+    SCOPED_TRACE(dialect);
+    PythonPeer peer{"listener", "127.0.0.1:0", hex("another key"), dialect};
+    const Address address = Address::parse(peer.line());
+    EXPECT_THROW((Client{address, {.authkey = kKey}}), AuthenticationError);
+    EXPECT_EQ(peer.status(), 3);
+  }
+}
+
+TEST_F(WithPython, TheOldDialectCanBeRefused) {
+  {
+    Listener listener{{"127.0.0.1", 0}, {.authkey = kKey, .require_sha2 = true}};
+    PythonPeer peer{"client", listener.address().to_string(), hex(kKey), "md5"};
+    EXPECT_THROW((void)listener.accept(patiently()), AuthenticationError);
+    EXPECT_EQ(peer.status(), 3);
+  }
+  Listener listener{{"127.0.0.1", 0}, {.authkey = kKey, .require_sha2 = true}};
+  PythonPeer peer{"client", listener.address().to_string(), hex(kKey), "sha256"};
+  talk_to_python(listener.accept(patiently()));
+  EXPECT_EQ(peer.status(), 0);
 }
 
 }  // namespace

@@ -24,6 +24,7 @@
 #include <weft/sync/event.hpp>
 #include <weft/sync/scope.hpp>
 
+#include "port/debug_info.hpp"
 #include "process/process_kinds.hpp"
 #include "support/stress.hpp"
 
@@ -450,9 +451,14 @@ void comes_back(ProcessPoolExecutor& pool) {
   try {
     future.get();
     ADD_FAILURE() << typeid(E).name();
-  } catch (const std::exception& error) {
-    EXPECT_TRUE(typeid(error) == typeid(E)) << typeid(error).name();
+  } catch (const E& error) {
     EXPECT_STREQ(error.what(), "as it was");
+    // Exactly that type, not one that derives from it: so it was there, and what came back derives from it only to say from where.
+    const RemoteError* const origin = remote_origin(error);
+    ASSERT_NE(origin, nullptr);
+    EXPECT_EQ(origin->type(), port::demangled(typeid(E).name()));
+  } catch (...) {
+    ADD_FAILURE() << "not " << typeid(E).name();
   }
 }
 

@@ -175,7 +175,11 @@ TEST_P(Processes, EndWithOneAfterAnExceptionAndSayWhich) {
   Report report;
   Process process = make(fail_on, std::move(report.writing));
   process.set_name("unlucky").start();
-  EXPECT_EQ(report.read_all(), "weft: process \"unlucky\" ended with std::runtime_error: no such luck\n");
+  const std::string said = report.read_all();
+  const std::string what = "weft: process \"unlucky\" ended with std::runtime_error: no such luck\n";
+  EXPECT_TRUE(said.starts_with(what)) << said;
+  // Behind it come the calls that led there: by name where libdw is installed, else as places in the program.
+  EXPECT_TRUE(said.substr(what.size()).starts_with("  at ")) << said;
   process.join();
   EXPECT_EQ(process.exitcode(), 1);
 }

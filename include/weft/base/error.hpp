@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -94,11 +96,15 @@ class WorkerDied : public Error {
   int exit_code_;
 };
 
+namespace detail {
+class RemoteStack;
+}  // namespace detail
+
 /// Work in another process threw something of a type that is neither the standard library's nor weft's: what is known of it. Exceptions of
-/// those come back as themselves.
+/// those come back as themselves, with a RemoteError nested in them: see remote_origin().
 class RemoteError : public Error {
  public:
-  RemoteError(std::string type, std::string message, std::string place);
+  RemoteError(std::string type, std::string message, std::string place, std::shared_ptr<const detail::RemoteStack> stack = nullptr);
 
   /// The exception's type, as C++ writes it.
   [[nodiscard]] const std::string& type() const noexcept { return type_; }
@@ -106,12 +112,33 @@ class RemoteError : public Error {
   [[nodiscard]] const std::string& message() const noexcept { return message_; }
   /// Which function threw it, in which process.
   [[nodiscard]] const std::string& place() const noexcept { return place_; }
+  /// The calls that led there, each a line of its own, the innermost first:
+  ///
+  ///       at parse(std::string const&) (orders.cpp:41)
+  ///       called from total(std::string const&) (orders.cpp:97)
+  ///
+  /// Of an exception that was caught and thrown again, or came out of a future, those that led to the last throw; followed by what is known of
+  /// exceptions nested in it, and of another process that it came from. Empty: nothing is known.
+  /// Cost: tens of milliseconds: only now debug information is read, if there is any, for files and lines (libdw must be installed).
+  [[nodiscard]] std::string stack() const;
 
  private:
   std::string type_;
   std::string message_;
   std::string place_;
+  std::shared_ptr<const detail::RemoteStack> stack_;
 };
+
+/// What is known of the throw in another process that this exception came from: the exception itself, or the RemoteError nested in it
+/// (std::rethrow_if_nested() finds it too), however deep. Null: it was thrown in this process. Valid as long as `error` is.
+///
+///     try {
+///       pool.submit(parse, file).get();
+///     } catch (const std::exception& error) {
+///       std::cerr << error.what() << '\n';
+///       if (const weft::RemoteError* origin = weft::remote_origin(error)) std::cerr << origin->stack();
+///     }
+[[nodiscard]] const RemoteError* remote_origin(const std::exception& error) noexcept;
 
 /// The peer sent what the protocol does not allow.
 class ProtocolError : public Error {

@@ -16,6 +16,7 @@ namespace weft::process::detail {
 class QueueMemory;
 struct QueueControl;
 struct QueueSignal;
+struct SharedWaiter;
 
 /// Where a string that is got goes: to the room it is given, which the caller keeps, or to the heap if it needs more.
 class ItemRoom {
@@ -57,6 +58,17 @@ class ByteQueue {
   [[nodiscard]] const char* name() const noexcept { return label_.name(); }
   [[nodiscard]] int file() const noexcept;
 
+  // For select(), a step at a time.
+  enum class Attempt : std::uint8_t { Done, MustWait, Ended, TooLate };
+  [[nodiscard]] Attempt try_put(std::span<const std::byte> bytes, Deadline deadline, MayWait may_wait);
+  [[nodiscard]] Attempt try_get(ItemRoom& item, Deadline deadline, MayWait may_wait);
+  /// The caller is about to sleep until there may be an item, or room: what is to change. False: it may be there.
+  [[nodiscard]] bool expect_item(SharedWaiter& waiter) noexcept;
+  [[nodiscard]] bool expect_room(SharedWaiter& waiter) noexcept;
+  /// He takes nothing. `told`: the change came.
+  void leave_items(bool told) noexcept;
+  void leave_room(bool told) noexcept;
+
   void task_done();
   [[nodiscard]] bool join(Deadline deadline);
   void shutdown(bool immediate) noexcept;
@@ -66,13 +78,10 @@ class ByteQueue {
   [[nodiscard]] QueueMemory& memory() noexcept { return *memory_; }
 
  private:
-  enum class Attempt : std::uint8_t { Done, MustWait, Ended, TooLate };
   using Holds = bool (*)(const QueueControl&) noexcept;
   class Held;
   class Passing;
 
-  [[nodiscard]] Attempt try_put(std::span<const std::byte> bytes, Deadline deadline, MayWait may_wait);
-  [[nodiscard]] Attempt try_get(ItemRoom& item, Deadline deadline, MayWait may_wait);
   [[nodiscard]] bool put_slowly(std::span<const std::byte> bytes, Deadline deadline);
   [[nodiscard]] bool get_slowly(ItemRoom& item, Deadline deadline);
   [[nodiscard]] bool wait(QueueSignal& signal, Holds holds, Deadline deadline);

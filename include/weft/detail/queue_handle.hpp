@@ -15,6 +15,7 @@
 #include <weft/base/owned_fd.hpp>
 #include <weft/detail/queue_core.hpp>
 #include <weft/detail/byte_queue.hpp>
+#include <weft/detail/shared_queue_cases.hpp>
 #include <weft/process/sendable.hpp>
 
 namespace weft::process::detail {
@@ -28,6 +29,20 @@ void send_queue_file(Outgoing& out, int file);
 
 /// Tells queues of different kinds and items apart where one is received.
 [[nodiscard]] std::uint64_t queue_type(char kind, std::string_view item) noexcept;
+
+// Items are made into bytes before, and into values after the queue is locked: code of theirs may do anything, and fail.
+template <class T>
+void write_item(Outgoing& out, const T& item, const ByteQueue& queue) {
+  out(item);
+  if (!out.descriptors().empty()) fail_descriptors_in_queue(queue.name());
+}
+template <class T>
+T value_of(const ItemRoom& item, const ByteQueue& queue) {
+  Incoming in{item.bytes()};
+  T value = in.receive<T>();
+  if (in.remaining() != 0) fail_rest_in_queue(queue.name(), in.remaining());
+  return value;
+}
 
 /// What process::Queue, SimpleQueue and JoinableQueue offer alike. For its promises see Queue.
 template <class T>
@@ -51,6 +66,13 @@ class QueueHandle {
   }
   [[nodiscard]] std::optional<T> get_until(Deadline deadline) {
     return take("get from", deadline, MayWait::Yes);
+  }
+
+  /// A case of select(): takes an item if chosen, and calls callable(item). A queue that is shut down and empty is
+  /// ready, too: select() then throws ShutDown, or calls `at_end()` if there is one. This handle stays open meanwhile.
+  template <class... Callables>
+  [[nodiscard]] auto on_get(Callables... callable_and_at_end) const {
+    return SharedGetCase<T, weft::detail::Callables<Callables...>>{{std::move(callable_and_at_end)...}, bytes("select to get from")};
   }
 
   /// A moment's truth, both.
@@ -78,11 +100,9 @@ class QueueHandle {
 
   bool put_item(const T& item, Deadline deadline, MayWait may_wait) {
     ByteQueue& queue = bytes("put into");
-    // Made into bytes before, and into a value after the queue is locked: code of the item's may do anything, and fail.
     alignas(std::max_align_t) std::byte room[kRoom];
     Outgoing out{room};
-    out(item);
-    if (!out.descriptors().empty()) fail_descriptors_in_queue(queue.name());
+    write_item(out, item, queue);
     return queue.put(out.bytes(), deadline, may_wait);
   }
 
@@ -104,10 +124,7 @@ class QueueHandle {
     alignas(std::max_align_t) std::byte room[kRoom];
     ItemRoom item{room};
     if (!queue.get(item, deadline, may_wait)) return std::nullopt;
-    Incoming in{item.bytes()};
-    std::optional<T> value{in.receive<T>()};
-    if (in.remaining() != 0) fail_rest_in_queue(queue.name(), in.remaining());
-    return value;
+    return value_of<T>(item, queue);
   }
 
   std::shared_ptr<ByteQueue> bytes_;
@@ -133,6 +150,14 @@ class BoundedQueueHandle : public QueueHandle<T> {
   }
   [[nodiscard]] bool put_until(const T& item, Deadline deadline) {
     return this->put_item(item, deadline, MayWait::Yes);
+  }
+
+  /// A case of select(): puts the item, which is made into bytes here, if chosen, and calls callable(). A queue that is
+  /// shut down is ready, too: select() then throws ShutDown, or calls `at_end()` if there is one.
+  template <class... Callables>
+  [[nodiscard]] auto on_put(const T& item, Callables... callable_and_at_end) const {
+    return SharedPutCase<T, weft::detail::Callables<Callables...>>{
+        {std::move(callable_and_at_end)...}, this->bytes("select to put into"), item};
   }
 
   /// A moment's truth.

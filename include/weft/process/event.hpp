@@ -3,9 +3,11 @@
 #include <chrono>
 #include <memory>
 #include <source_location>
+#include <utility>
 
 #include <weft/base/deadline.hpp>
 #include <weft/base/label.hpp>
+#include <weft/detail/shared_way.hpp>
 #include <weft/process/parcel.hpp>
 
 namespace weft::process {
@@ -50,9 +52,28 @@ class Event {
   }
   [[nodiscard]] bool wait_until(Deadline deadline);
 
+  /// A case of select(): chosen when the event is set.
+  template <class F>
+  [[nodiscard]] auto on_set(F callable) const {
+    return weft::detail::SelectCase<SetWay, F>{std::move(callable), *this};
+  }
+
   [[nodiscard]] const char* name() const noexcept { return label_.name(); }
 
  private:
+  class SetWay : public detail::SharedWay {
+   public:
+    explicit SetWay(const Event& event) noexcept : state_{event.state_} {}
+
+   private:
+    bool take(bool slept) override;
+    bool expect(detail::SharedWaiter& waiter) noexcept override;
+    void leave(bool) noexcept override {}  // set() tells everybody
+
+    detail::EventState* state_;
+    std::uint32_t times_ = 0;  // how often it had been set when the wait began
+  };
+
   friend struct Transfer<Event>;
 
   Event(std::shared_ptr<detail::SharedObject> object, std::source_location site) noexcept;

@@ -100,7 +100,7 @@ struct ClientOptions {
 ///
 /// Semantics:     after Python multiprocessing.connection.Client(), whose result is a Connection as well.
 /// Blocking:      as Connection.
-/// Errors:        OSError: nobody listens; AuthenticationError: one of the keys is not the other's; TimeoutError;
+/// Errors:        OSError: nobody listens; AuthenticationError: one of the keys is not the other's, or the peer is no listener; TimeoutError;
 ///                EndOfStream: the listener was closed.
 class Client : public Connection {
  public:

@@ -37,7 +37,7 @@ namespace weft {
 ///                    weft::ProcessPoolExecutor pool{{.max_workers = 8, .min_workers = 1, .idle_timeout = 10s}};
 ///
 /// Failures:      what the call throws comes back as itself if it is of exactly a type of the standard library's or weft's, what() kept;
-///                anything else as RemoteError. A value that cannot be written or read is a failure of its task alone.
+///                anything else as RemoteError. Where it was thrown remote_origin() tells. A value that cannot be written or read is a failure of its task alone.
 /// Deaths:        a worker that dies (a signal, exit(), a stack that overflows, no memory) fails the one task it had begun, with
 ///                WorkerDied, and is replaced. Differs: Python's executor is broken then. Workers that die again and again without a task, or
 ///                whose initializer throws, break the executor: all that waits, and every later submit, gets BrokenExecutor with the cause.

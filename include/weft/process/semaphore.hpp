@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <memory>
 #include <source_location>
+#include <utility>
 
 #include <weft/base/deadline.hpp>
 #include <weft/base/label.hpp>
+#include <weft/detail/shared_way.hpp>
 #include <weft/process/parcel.hpp>
 
 namespace weft::process {
@@ -53,6 +55,12 @@ class Semaphore {
   }
   [[nodiscard]] bool try_acquire_until(Deadline deadline);
 
+  /// A case of select(): takes a permit if chosen.
+  template <class F>
+  [[nodiscard]] auto on_acquire(F callable) const {
+    return weft::detail::SelectCase<AcquireWay, F>{std::move(callable), *this};
+  }
+
   /// Throws: InvalidStateError when more than max_value() permits would exist; none is then added.
   void release(std::uint32_t permits = 1);
 
@@ -73,6 +81,18 @@ class Semaphore {
 
  private:
   friend struct Transfer<Semaphore>;
+
+  class AcquireWay : public detail::SharedWay {
+   public:
+    explicit AcquireWay(const Semaphore& semaphore) noexcept : state_{semaphore.state_} {}
+
+   private:
+    bool take(bool slept) override;
+    bool expect(detail::SharedWaiter& waiter) noexcept override;
+    void leave(bool told) noexcept override;
+
+    detail::SemaphoreState* state_;
+  };
 
   [[noreturn]] void fail_too_many(std::uint64_t permits) const;
 

@@ -56,14 +56,15 @@ template <class F>
 ///                several that are ready one is chosen by chance, so that none starves. The callable runs in the caller
 ///                when all is decided: it may block, throw, or select again. Cases: on_get and on_put of queues, on_set
 ///                of an Event, on_acquire of a Semaphore, on_end of a Fiber or a Thread, on_readable and on_writable of a Socket,
-///                after, otherwise.
+///                after, otherwise; and of processes on_get, on_put, on_set, on_acquire, on_readable and on_writable of a Connection, on_end.
 /// Ends:          a queue that is shut down (for on_get: and empty) is ready; select() then throws ShutDown, unless the
 ///                case has a second callable for that. So is a closed Socket: OSError.
 /// Thread-safety: from any thread or fiber; each object that is waited for must outlive the call, but for the one
 ///                chosen.
 /// Blocking:      parks the fiber, or the thread when called outside one. Throws Cancelled when this fiber is killed.
 /// Ordering:      as for the operation that is chosen.
-/// Fairness:      in each object's queue it waits like others, oldest first; once chosen elsewhere it leaves its place.
+/// Fairness:      in each object's queue it waits like others, oldest first; once chosen elsewhere it leaves its place. Of several who wait
+///                for what processes share, any may be next.
 /// Cost:          no allocation; one step on each object, and another to leave it when it had to wait.
 template <class... Cases>
   requires(std::derived_from<std::remove_cvref_t<Cases>, detail::Selectable> && ...)

@@ -1,11 +1,15 @@
 """The other side of tests/process/listener_test.cpp: CPython's multiprocessing.connection.
 
-    peer.py client ADDRESS KEY      connects, and talks
-    peer.py listener ADDRESS KEY    listens, writes its address on a line of its own, accepts once, and talks
+    peer.py client ADDRESS KEY DIALECT      connects, and talks
+    peer.py listener ADDRESS KEY DIALECT    listens, writes its address on a line of its own, accepts once, and talks
 
-ADDRESS: host:port, a path, or @name for an abstract one. KEY: hexadecimal, or "none". Exit status: 0: all was as expected; 3: the
-other side's key is not ours.
+ADDRESS: host:port, a path, or @name for an abstract one. KEY: hexadecimal, or "none". DIALECT: "own" is that of this Python; "md5" and
+"sha256" are those of Python up to 3.11 and from 3.12 on, whichever this is. Exit status: 0: all was as expected; 3: the other side's
+key is not ours.
 """
+import hmac
+import multiprocessing.connection
+import os
 import sys
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Listener
@@ -26,6 +30,36 @@ def parse(text):
         return "\0" + text[1:]
     host, colon, port = text.rpartition(":")
     return (host, int(port)) if colon and "/" not in text else text
+
+
+def speak(dialect):
+    """Shows and asks for keys in that dialect from here on."""
+
+    def deliver_challenge(connection, key):
+        challenge = os.urandom(20) if dialect == "md5" else b"{sha256}" + os.urandom(40)
+        connection.send_bytes(b"#CHALLENGE#" + challenge)
+        code = hmac.new(key, challenge, dialect).digest()
+        expected = code if dialect == "md5" else b"{sha256}" + code
+        if connection.recv_bytes(256) != expected:
+            connection.send_bytes(b"#FAILURE#")
+            raise AuthenticationError("digest received was wrong")
+        connection.send_bytes(b"#WELCOME#")
+
+    def answer_challenge(connection, key):
+        message = connection.recv_bytes(256)
+        assert message.startswith(b"#CHALLENGE#"), message
+        challenge = message[len(b"#CHALLENGE#"):]
+        if dialect == "md5":  # whatever the challenge names
+            answer = hmac.new(key, challenge, "md5").digest()
+        else:
+            assert challenge.startswith(b"{sha256}"), message
+            answer = b"{sha256}" + hmac.new(key, challenge, "sha256").digest()
+        connection.send_bytes(answer)
+        if connection.recv_bytes(256) != b"#WELCOME#":
+            raise AuthenticationError("digest sent was rejected")
+
+    multiprocessing.connection.deliver_challenge = deliver_challenge
+    multiprocessing.connection.answer_challenge = answer_challenge
 
 
 def talk(connection):
@@ -50,7 +84,9 @@ def talk(connection):
 
 
 def main():
-    role, address, key = sys.argv[1:]
+    role, address, key, dialect = sys.argv[1:]
+    if dialect != "own":
+        speak(dialect)
     address = parse(address)
     key = None if key == "none" else bytes.fromhex(key)
     try:
