@@ -31,6 +31,7 @@
 #include "process/children.hpp"
 #include "process/process_kinds.hpp"
 #include "process/wait_board.hpp"
+#include "support/standstill.hpp"
 #include "support/world.hpp"
 #include "sync_child.hpp"
 #include "told.hpp"
@@ -134,6 +135,7 @@ class FamilyDeadlocks : public testing::TestWithParam<std::tuple<WorldKind, Star
   void TearDown() override {
     set_deadlock_policy(DeadlockPolicy::Throw);
     set_deadlock_hook({});
+    report_standstill_after(kStandstillTold);
   }
 
   [[nodiscard]] std::vector<std::string> reports() {
@@ -209,6 +211,7 @@ TEST_P(FamilyDeadlocks, AChildThatBlocksLastIsTheOneThatIsTold) {
 }
 
 TEST_P(FamilyDeadlocks, OneWhoseProcessSleepsByThenIsAskedAgain) {
+  report_standstill_after(Duration::zero());  // which keeps the search awake
   process::Lock lock{"shared"};
   Report go, errors;
   Process waiter;

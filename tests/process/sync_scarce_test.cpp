@@ -91,6 +91,7 @@ bool deaths_are_noticed() {
 /// Of two processes with two locks, of which one has waited for so long that its search for deadlocks sleeps.
 bool deadlocks_are_found() {
   set_deadlock_hook([](const std::string&) {});
+  report_standstill_after(Duration::zero());  // which keeps the search awake
   process::Lock first;
   process::Lock second;
   const InSharedMemory<std::atomic<bool>> held;
