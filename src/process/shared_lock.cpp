@@ -43,7 +43,8 @@ bool is_gone_for_trying(ProcessStamp owner) noexcept {
 const std::atomic<std::uint32_t>& SharedLockWord::futex() const noexcept {
   static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
   // For the kernel, and for looks at it: operations on atomics are not moved past each other by what they are made of.
-  return *static_cast<const std::atomic<std::uint32_t>*>(static_cast<const void*>(&state_));
+  const void* const low_half = &state_;
+  return *static_cast<const std::atomic<std::uint32_t>*>(low_half);
 }
 
 [[gnu::noinline]] void SharedLockWord::note_holder() noexcept { holder_.store(mark_of_caller(), std::memory_order_relaxed); }
