@@ -1,5 +1,5 @@
 # tests/<folder>/*.cpp       one GoogleTest program a folder, build/<preset>/tests/<folder>_test. A folder with its own
-#                            main.cpp uses that, the others GoogleTest's.
+#                            main.cpp uses that (process_failures that of process), the others GoogleTest's.
 # tests/support/*.cpp        what tests share, linked to all of them, included as "support/x.hpp".
 # tests/support/always/*.cpp part of every one of them.
 # tests/programs/NAME.cpp    programs that tests start, build/<preset>/tests/programs/NAME. Those called http_* link weft::http and
@@ -7,7 +7,12 @@
 # tests/<folder>/*_test.sh   shell tests; they get WEFT_SOURCE_DIR and WEFT_BUILD_DIR, and exit with 77 to be skipped.
 #
 # Sanitizer builds hold the core's tests only: they are where races and lifetimes are decided.
-set(weft_core_test_folders base port engine sync queue thread fiber futures io net http patch conformance process regressions)
+set(weft_core_test_folders base port engine sync queue thread fiber futures io net http patch conformance regressions)
+# Those of processes hold as much as the rest together; for who changes them: cmake --preset tsan -DWEFT_SANITIZE_PROCESSES=ON
+option(WEFT_SANITIZE_PROCESSES "Sanitizer builds hold the tests of processes, too" OFF)
+if(WEFT_SANITIZE_PROCESSES)
+  list(APPEND weft_core_test_folders process process_failures)
+endif()
 
 if(WEFT_SANITIZE)
   # A sanitizer sees only what it has instrumented, so GoogleTest is built from source here.
@@ -98,6 +103,7 @@ foreach(source IN LISTS weft_test_sources)
   list(APPEND weft_test_sources_of_${folder} "${source}")
 endforeach()
 list(REMOVE_DUPLICATES weft_test_folders)
+list(APPEND weft_test_sources_of_process_failures "${PROJECT_SOURCE_DIR}/tests/process/main.cpp")
 list(REMOVE_ITEM weft_test_folders support programs fuzz install)
 
 foreach(folder IN LISTS weft_test_folders)
@@ -110,7 +116,7 @@ foreach(folder IN LISTS weft_test_folders)
   add_executable(${target} ${weft_test_sources_of_${folder}})
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
   target_link_libraries(${target} PRIVATE weft_test_support weft_warnings)
-  if(NOT "${PROJECT_SOURCE_DIR}/tests/${folder}/main.cpp" IN_LIST weft_test_sources_of_${folder})
+  if(NOT weft_test_sources_of_${folder} MATCHES "/main[.]cpp")
     target_link_libraries(${target} PRIVATE GTest::gtest_main)
   endif()
   if(weft_test_program_targets)

@@ -31,7 +31,6 @@ struct WaitBoard::Head {
 namespace {
 
 constexpr std::size_t kPage = 4096;
-constexpr std::size_t kWords = WaitBoard::kSeatBytes / sizeof(std::uint64_t);
 
 /// How a text begins; the waits and the holders follow.
 struct Preface {

@@ -17,6 +17,7 @@ TEST(ProcessExamples, ProcessBasics) {
                                                   "Process-1, a child of MainProcess, has cooked 4 portions of soup\n"
                                                   "exit code: 0, children: 0\n"
                                                   "weft: process \"baker\" ended with std::runtime_error: the oven is cold\n"
+                                                  "(  at [^\n]*\n)*"
                                                   "exit codes: 3, 1, -15\n"
                                                   "Ann is served\n"
                                                   "main returns\n"

@@ -33,8 +33,8 @@
 #include "process/wait_board.hpp"
 #include "support/standstill.hpp"
 #include "support/world.hpp"
-#include "sync_child.hpp"
-#include "told.hpp"
+#include "process/sync_child.hpp"
+#include "process/told.hpp"
 
 namespace weft::test {
 namespace {

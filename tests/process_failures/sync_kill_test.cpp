@@ -18,7 +18,7 @@
 
 #include "support/stress.hpp"
 #include "support/world.hpp"
-#include "sync_child.hpp"
+#include "process/sync_child.hpp"
 
 namespace weft::test {
 namespace {
