@@ -61,10 +61,10 @@ void ProcessPool::dispatch() noexcept {
     found_many_ = drain() >= kMany;
     if (std::exchange(somebody_died_, false)) bury_dead();
     if (terminated_.load(std::memory_order_acquire)) kill_all();
-    const int64_t next_limit = enforce_limits();
-    const int64_t next_idle = retire_idle();
-    const int64_t next_late = end_late();  // sees who has just been sent home, and the next what was taken from those who go
+    const int64_t next_late = end_late();  // before others are started in their place
     const int64_t next_start = is_idle_at_the_end() ? INT64_MAX : start_missing();
+    const int64_t next_limit = enforce_limits();
+    const int64_t next_idle = retire_idle();  // last: it also says when to look at those just started
     if (has_ended()) break;
     sleep(std::min({next_start, next_limit, next_idle, next_late, trim_blocks()}));
   }

@@ -136,6 +136,7 @@ int64_t ProcessPool::retire_idle() noexcept {
       continue;
     }
     send_home(*worker, wakes);
+    next = std::min(next, at + kPatienceAtEnd);
     --staying;
     size_ = std::max(staying, least);
   }
@@ -145,6 +146,7 @@ int64_t ProcessPool::retire_idle() noexcept {
 // With the lock. It sleeps, and is woken, or sees it as it looks for its next task; see PoolBoard::asleep.
 void ProcessPool::send_home(Worker& worker, Wakes& wakes) noexcept {
   worker.leaving = true;
+  worker.leaving_since = now();
   worker.link->board().closing.store(1, std::memory_order_seq_cst);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   wake(worker, wakes);
