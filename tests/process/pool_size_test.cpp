@@ -120,7 +120,7 @@ TEST(PoolSizes, AWorkerThatIsBusyIsNotIdle) {
   Future<int> other = pool.submit(own_pid);
   const int pid = other.get();
   EXPECT_TRUE(eventually([&] { return is_gone(pid); })) << "the other one";
-  EXPECT_TRUE(busy.running());
+  EXPECT_TRUE(eventually([&] { return busy.running(); }));
   gate.open();
   EXPECT_NE(busy.get(), pid);
   EXPECT_TRUE(comes_to(pool, 0));
