@@ -16,7 +16,6 @@ struct Holdings {
 
   [[nodiscard]] static Holdings now();
   [[nodiscard]] std::string describe() const;
-  friend bool operator==(const Holdings&, const Holdings&) = default;
 };
 
 /// Every thread and descriptor, by any name.
