@@ -39,17 +39,7 @@ bool SharedWay::accept(weft::detail::Outcome) noexcept {
   }
 }
 
-bool ByteGetWay::take(bool) {
-  const ByteQueue::Attempt attempt = queue_.try_get(item_, Deadline::already(), ByteQueue::MayWait::No);
-  ended_ = attempt == ByteQueue::Attempt::Ended;
-  return ended_ || attempt == ByteQueue::Attempt::Done;
-}
-
-bool BytePutWay::take(bool) {
-  const ByteQueue::Attempt attempt =
-      queue_.try_put(item_.bytes(), Deadline::already(), ByteQueue::MayWait::No);
-  ended_ = attempt == ByteQueue::Attempt::Ended;
-  return ended_ || attempt == ByteQueue::Attempt::Done;
-}
+bool ByteGetWay::take(bool) { return is_over(queue_.try_get(item_, Deadline::already(), ByteQueue::MayWait::No)); }
+bool BytePutWay::take(bool) { return is_over(queue_.try_put(item_.bytes(), Deadline::already(), ByteQueue::MayWait::No)); }
 
 }  // namespace weft::process::detail

@@ -12,46 +12,46 @@
 
 namespace weft::process::detail {
 
-/// An item of a queue, as bytes.
-class ByteGetWay : public SharedWay {
+/// What both ends of a queue have in common.
+class ByteWay : public SharedWay {
  protected:
-  explicit ByteGetWay(ByteQueue& queue) noexcept : queue_{queue} {}
+  explicit ByteWay(ByteQueue& queue) noexcept : queue_{queue} {}
+
+  /// Whether the wait is over: an item has gone through, or the queue has ended.
+  bool is_over(ByteQueue::Attempt attempt) noexcept {
+    ended_ = attempt == ByteQueue::Attempt::Ended;
+    return ended_ || attempt == ByteQueue::Attempt::Done;
+  }
 
   ByteQueue& queue_;
   bool ended_ = false;
+  alignas(std::max_align_t) std::byte room_[512];
+};
+
+/// An item of a queue, as bytes.
+class ByteGetWay : public ByteWay {
+ protected:
+  explicit ByteGetWay(ByteQueue& queue) noexcept : ByteWay{queue} {}
+
+  ItemRoom item_{room_};
 
  private:
-  static constexpr std::size_t kRoom = 512;
-
   bool take(bool slept) final;
   bool expect(SharedWaiter& waiter) noexcept final { return queue_.expect_item(waiter); }
   void leave(bool told) noexcept final { queue_.leave_items(told); }
-
-  alignas(std::max_align_t) std::byte room_[kRoom];
-
- protected:
-  ItemRoom item_{room_};
 };
 
 /// Room for an item in a queue.
-class BytePutWay : public SharedWay {
+class BytePutWay : public ByteWay {
  protected:
-  explicit BytePutWay(ByteQueue& queue) noexcept : queue_{queue} {}
+  explicit BytePutWay(ByteQueue& queue) noexcept : ByteWay{queue} {}
 
-  ByteQueue& queue_;
-  bool ended_ = false;
+  Outgoing item_{room_};
 
  private:
-  static constexpr std::size_t kRoom = 512;
-
   bool take(bool slept) final;
   bool expect(SharedWaiter& waiter) noexcept final { return queue_.expect_room(waiter); }
   void leave(bool told) noexcept final { queue_.leave_room(told); }
-
-  alignas(std::max_align_t) std::byte room_[kRoom];
-
- protected:
-  Outgoing item_{room_};
 };
 
 template <class T>
