@@ -61,11 +61,11 @@ void ProcessPool::dispatch() noexcept {
     found_many_ = drain() >= kMany;
     if (std::exchange(somebody_died_, false)) bury_dead();
     if (terminated_.load(std::memory_order_acquire)) kill_all();
+    if (has_ended()) break;
     const int64_t next_late = end_late();  // before others are started in their place
     const int64_t next_start = is_idle_at_the_end() ? INT64_MAX : start_missing();
     const int64_t next_limit = enforce_limits();
     const int64_t next_idle = retire_idle();  // last: it also says when to look at those just started
-    if (has_ended()) break;
     sleep(std::min({next_start, next_limit, next_idle, next_late, trim_blocks()}));
   }
   initializer_ = {};  // with its descriptors, as futures may keep the pool for longer
@@ -102,7 +102,6 @@ void ProcessPool::sleep(int64_t until) noexcept {
     napping_ = much_goes_on || passed_over_;
     if (napping_) until = std::min(until, now() + (found_many_ ? kNap : kNapBesideOthers));
   }
-  if (closing_since_ != 0) until = std::min(until, std::max(closing_since_ + kPatienceAtEnd, now() + kMillisecond));
   next_look_.store(until, std::memory_order_seq_cst);
   if (stuck) until = std::min(until, now() + kMillisecond);  // descriptors that could not go: others must arrive first
   if (!much_goes_on) {
@@ -261,9 +260,9 @@ int64_t ProcessPool::end_late() noexcept {
     Wakes wakes;
     const std::lock_guard guard{lock_};
     for (const auto& worker : workers_) {
+      if (!worker->leaving) continue;
       const PoolBoard& board = worker->link->board();
       const auto stage = board.stage.load(std::memory_order_acquire);
-      if (!worker->leaving) continue;
       if (worker->leaving_since == 0) {
         worker->leaving_since = now();
         if (stage == PoolBoard::Stage::InitializerFailed) why_broken = initializer_failure(board);
@@ -405,16 +404,12 @@ void ProcessPool::break_down(const std::string& why) noexcept {
 
 // ---- ending ---------------------------------------------------------------------------------------------------------
 
-// When all is done the workers are told that no more will come.
+// When all is done the workers are told that no more will come; end_late() sees to those who do not heed it.
 bool ProcessPool::has_ended() noexcept {
   if (!is_closed() || unfinished_.load(std::memory_order_seq_cst) != 0) return false;
-  if (closing_since_ == 0) closing_since_ = now();
-  if (now() - closing_since_ > kPatienceAtEnd) kill_all();  // what a task has left behind keeps it: a thread, a handler of exit()
   Wakes wakes;
   const std::lock_guard guard{lock_};
-  for (const auto& worker : workers_) {
-    send_home(*worker, wakes);
-  }
+  for (const auto& worker : workers_) send_home(*worker, wakes);
   return workers_.empty();
 }
 

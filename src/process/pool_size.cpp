@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "process/process_pool.hpp"
@@ -145,8 +146,7 @@ int64_t ProcessPool::retire_idle() noexcept {
 
 // With the lock. It sleeps, and is woken, or sees it as it looks for its next task; see PoolBoard::asleep.
 void ProcessPool::send_home(Worker& worker, Wakes& wakes) noexcept {
-  worker.leaving = true;
-  worker.leaving_since = now();
+  if (!std::exchange(worker.leaving, true)) worker.leaving_since = now();
   worker.link->board().closing.store(1, std::memory_order_seq_cst);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   wake(worker, wakes);

@@ -158,7 +158,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   class Leading;
   class LookBeside;
 
-  // ---- process_pool.cpp: with lock_ ----
+  // ---- pool_placement.cpp: with lock_ ----
   void fill(Wakes& wakes) noexcept;
   [[nodiscard]] Worker* choose(const RemoteTask& task) noexcept;
   [[nodiscard]] std::int64_t backlog(const Worker& worker) const noexcept;
@@ -174,9 +174,9 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] static bool withdraw(Worker& worker, std::uint64_t index) noexcept;
   [[nodiscard]] bool detach(RemoteTask& task) noexcept;
   [[nodiscard]] TaskLine take_unbegun() noexcept;
-  [[nodiscard]] std::vector<int> all_workers() const;
 
   // ---- process_pool.cpp: without ----
+  [[nodiscard]] std::vector<int> all_workers() const;  // but this one with it
   void wait_for_room();
   [[nodiscard]] std::vector<int> workers_needed_for_room();
   void explain_as(const char* where, char* text, std::size_t room) const noexcept;
@@ -196,7 +196,6 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   void wait_for_end();
   [[noreturn]] void refuse() const;
   void note_use_of_block() noexcept;
-  void let_go_of_block(RemoteTask& task) noexcept;
   void nudge() noexcept;
   [[nodiscard]] bool is_left_behind() const noexcept { return process_ != this_process(); }
   [[nodiscard]] std::string what(const char* operation) const;
@@ -276,7 +275,6 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   std::int64_t last_counted_ = 0;
   unsigned failed_starts_ = 0;
   std::int64_t next_start_ = 0;
-  std::int64_t closing_since_ = 0;
   std::uint64_t replies_at_last_death_ = 0;
   bool found_many_ = false;
   std::uint64_t replies_at_last_look_ = 0;
