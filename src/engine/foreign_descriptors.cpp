@@ -28,8 +28,15 @@ std::atomic<Chunk*> chunks[kChunks];  // made once, never freed: a late event ma
 std::atomic<int> epoll_instance{-1};
 std::atomic<pid_t> owner{0};  // of the epoll instance
 
+// System calls about the epoll instance are bare, all of them. close() would be the patched one, which comes back here; and
+// ThreadSanitizer, which keeps an account of each descriptor, would take a number that was closed behind its back for still in
+// use, and the next descriptor of that number for a race. For epoll_wait: see reactor.cpp.
+int bare_epoll_ctl(int epoll, int operation, unsigned fd, epoll_event* event) noexcept {
+  return ::syscall(SYS_epoll_ctl, epoll, operation, static_cast<int>(fd), event) == 0 ? 0 : -errno;
+}
+
 int make_epoll() noexcept {
-  const int made = ::epoll_create1(EPOLL_CLOEXEC);
+  const int made = static_cast<int>(::syscall(SYS_epoll_create1, EPOLL_CLOEXEC));
   if (made < 0) return -errno;
   int nobodys = -1;
   if (epoll_instance.compare_exchange_strong(nobodys, made, std::memory_order_acq_rel)) {
@@ -66,17 +73,16 @@ ForeignDescriptor* ForeignDescriptor::used(unsigned fd) noexcept {
   return descriptor.state_.load(std::memory_order_acquire) != 0 ? &descriptor : nullptr;
 }
 
-// With the list bit held, so that of two fibers the one that comes later asks for what both want. epoll_ctl does
-// not block.
+// With the list bit held, so that of two fibers the one that comes later asks for what both want. epoll_ctl
+// does not block.
 int ForeignDescriptor::ask_for_events(unsigned fd) const noexcept {
   epoll_event event{};
   event.events = EPOLLONESHOT;
   event.data.u32 = fd;
   for (const Entry* entry = waiters_.front(); entry; entry = entry->next) event.events |= entry->tag;
   const int epoll = epoll_instance.load(std::memory_order_acquire);
-  if (::epoll_ctl(epoll, EPOLL_CTL_MOD, static_cast<int>(fd), &event) == 0) return 0;
-  if (errno != ENOENT) return -errno;
-  return ::epoll_ctl(epoll, EPOLL_CTL_ADD, static_cast<int>(fd), &event) == 0 ? 0 : -errno;
+  const int result = bare_epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event);
+  return result == -ENOENT ? bare_epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) : result;
 }
 
 int ForeignDescriptor::enlist(unsigned fd, Entry& entry, short events) noexcept {
@@ -125,7 +131,7 @@ void ForeignDescriptor::wake_everybody(Outcome outcome, int epoll, unsigned fd) 
     woken = waiters_.claim_all(outcome);
     // A duplicate of the descriptor, in another process perhaps, would keep the registration alive.
     if (outcome == kClosed) {
-      ::epoll_ctl(epoll, EPOLL_CTL_DEL, static_cast<int>(fd), nullptr);
+      bare_epoll_ctl(epoll, EPOLL_CTL_DEL, fd, nullptr);
     } else {
       guard.set_value(0);
     }
@@ -141,7 +147,6 @@ int watch_foreign_descriptors() noexcept {
   return current_scheduler().reactor().watch_foreign(epoll);
 }
 
-// Bare: as in reactor.cpp.
 void poll_foreign_descriptors() noexcept {
   constexpr int kBatch = 128;
   epoll_event events[kBatch];

@@ -54,6 +54,13 @@ Worker::~Worker() {
 
 // ---- switching ------------------------------------------------------------------------------------------------------
 
+// For ThreadSanitizer: the thread made its own variables, errno among them, before any fiber came to it, and fibers of a
+// single worker take turns (decision 006).
+inline void Worker::order_fiber() noexcept {
+  port::sanitizer_acquire(&own_stack_);
+  if (solo_) port::sanitizer_acquire(this);
+}
+
 inline void Worker::switch_to(SwitchPoint& from, SwitchPoint& to, FiberContext* next, bool for_good) {
   count_switch();
   running_.store(next, std::memory_order_relaxed);
@@ -64,12 +71,12 @@ inline void Worker::switch_to(SwitchPoint& from, SwitchPoint& to, FiberContext* 
     next->worker = this;
     next->resting.store(false, std::memory_order_relaxed);
   }
-  if (solo_) port::sanitizer_release(this);  // fibers of a single worker take turns: decision 006
+  if (solo_) port::sanitizer_release(this);  // for order_fiber()
   port::sanitizer_before_switch(from.sanitizer, to.sanitizer, for_good);
   auto* now = static_cast<Worker*>(port::weft_switch_context(&from.saved, to.saved, this));
   // Another thread may be running us now: `this` is where we left, `now` where we are.
   port::sanitizer_after_switch(from.sanitizer);
-  if (now->solo_) port::sanitizer_acquire(now);
+  now->order_fiber();
   now->settle();
 }
 
@@ -143,7 +150,7 @@ void Worker::fiber_main(void* passed) {
   FiberContext& self = *worker.running();
   port::sanitizer_after_switch(self.sanitizer);
   port::sanitizer_acquire(self.stack.bottom);
-  if (worker.solo_) port::sanitizer_acquire(&worker);
+  worker.order_fiber();
   worker.settle();
   worker.run_tasks(self);
 }
@@ -335,6 +342,7 @@ void Worker::loop(const Task* until) {
   thread_id_.store(::gettid(), std::memory_order_relaxed);
   const ThreadStack own = stack_in_use(thread);  // of a greenlet, perhaps
   port::sanitizer_adopt_thread(own_stack_.sanitizer, own.bottom, own.bytes);
+  port::sanitizer_release(&own_stack_);  // for order_fiber()
   const OverflowGuard overflow_guard;  // stacks that overflow are named from a stack of their own
   // The kernel's default slack lets a sleep of microseconds take 50 more.
   const int slack = ::prctl(PR_GET_TIMERSLACK);

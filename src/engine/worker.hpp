@@ -82,6 +82,7 @@ class Worker {
   void leave(FiberContext& self, Leave how, Task* next);
   void switch_to(SwitchPoint& from, SwitchPoint& to, FiberContext* next, bool for_good);
   void settle() noexcept;
+  void order_fiber() noexcept;
   [[noreturn]] void run_tasks(FiberContext& self);
 
   void push_beyond_ring(Task& task) noexcept;

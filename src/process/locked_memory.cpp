@@ -33,6 +33,11 @@ std::size_t checked_size(std::size_t count, std::size_t element_size) {
 LockedMemory::LockedMemory(std::size_t count, std::size_t element_size, std::optional<RLock> lock)
     : count_{count}, element_size_{element_size}, memory_{checked_size(count, element_size)}, lock_{std::move(lock)} {}
 
+// Here rather than in the header, where GCC 12 takes what an empty std::optional does not hold for used.
+LockedMemory::LockedMemory(const LockedMemory&) = default;
+LockedMemory& LockedMemory::operator=(const LockedMemory&) = default;
+LockedMemory::~LockedMemory() = default;
+
 LockedMemory::LockedMemory(Incoming& in, std::size_t element_size) : element_size_{element_size} {
   Sent sent;
   in.read(&sent, sizeof sent);

@@ -234,15 +234,16 @@ TEST_P(KillFiber, FiberKilledInTimeNeverBegins) {
 
 TEST_P(KillFiber, FiberThatReturnsInSpiteOfItHasAValue) {
   run([] {
+    Event begun;
     auto fiber = spawn([&] {
+      begun.set();
       try {
         sleep_for(24h);
       } catch (const Cancelled&) {
       }
       return 42;
     });
-    yield();
-    sleep_for(1ms);
+    begun.wait();
     fiber.kill();
     EXPECT_EQ(fiber.get(), 42);
   });
@@ -261,13 +262,16 @@ TEST_P(KillFiber, WaitsForALockItWasPromised) {
   run([] {
     Lock lock;
     lock.lock();
+    Event begun;
     bool held = false;
     auto fiber = spawn([&] {
+      begun.set();
       const std::lock_guard guard{lock};
       held = true;
       sleep_for(24h);
     });
-    sleep_for(2ms);
+    begun.wait();
+    sleep_for(2ms);  // most likely it waits for the lock by now; if not, it still has to take it
     fiber.kill();
     EXPECT_FALSE(fiber.join_for(5ms));
     lock.unlock();
@@ -323,15 +327,17 @@ TEST_P(KillFiber, BlockingWorkIsWaitedFor) {
 
 TEST_P(KillFiber, KilledFiberDoesNotBeginBlockingWork) {
   run([] {
+    Event begun;
     bool began = false;
     auto fiber = spawn([&] {
+      begun.set();
       try {
         sleep_for(24h);
       } catch (const Cancelled&) {
       }
       blocking([&] { began = true; });
     });
-    sleep_for(1ms);
+    begun.wait();
     fiber.kill();
     EXPECT_THROW(fiber.get(), CancelledError);
     EXPECT_FALSE(began);

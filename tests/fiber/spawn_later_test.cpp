@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -41,18 +42,22 @@ TEST_P(SpawnLater, StartsWhenTheTimeHasPassed) {
   });
 }
 
-TEST_P(SpawnLater, InTheOrderOfTheirTimes) {
-  in_world([](World&) {
+TEST_P(SpawnLater, EachInItsTimeAndOnOneWorkerInTheirOrder) {
+  in_world([](World& world) {
     Lock lock;
     std::vector<int> order;
     std::vector<Fiber<void>> fibers;
+    const Stopwatch watch;
     for (const int delay : {60, 20, 40}) {
       fibers.push_back(spawn_later(std::chrono::milliseconds{delay}, [&, delay] {
+        EXPECT_GE(watch.elapsed(), std::chrono::milliseconds{delay});
         const std::scoped_lock guard{lock};
         order.push_back(delay);
       }));
     }
     join_all(fibers);
+    // A second worker may be without a processor for longer than what lies between two of them.
+    if (world.kind().workers != 1) std::ranges::sort(order);
     EXPECT_EQ(order, (std::vector<int>{20, 40, 60}));
   });
 }

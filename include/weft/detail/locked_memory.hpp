@@ -49,9 +49,9 @@ class LockedMemory {
   LockedMemory(std::size_t count, std::size_t element_size, std::optional<RLock> lock);
   /// What was sent, if its elements are of that size.
   LockedMemory(Incoming& in, std::size_t element_size);
-  LockedMemory(const LockedMemory&) = default;
-  LockedMemory& operator=(const LockedMemory&) = default;
-  ~LockedMemory() = default;
+  LockedMemory(const LockedMemory&);
+  LockedMemory& operator=(const LockedMemory&);
+  ~LockedMemory();
 
   /// Held for one access, by who may already hold it. Without a lock: nothing.
   class Turn {
