@@ -69,7 +69,7 @@ foreach(source IN LISTS weft_test_programs)
   add_executable(test_program_${name} "${source}")
   set_target_properties(test_program_${name} PROPERTIES OUTPUT_NAME ${name}
     RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests/programs")
-  target_include_directories(test_program_${name} PRIVATE "${PROJECT_SOURCE_DIR}/src")
+  target_include_directories(test_program_${name} PRIVATE "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/tests")
   target_link_libraries(test_program_${name} PRIVATE weft::weft weft_warnings)
   if(name MATCHES "^http_")
     target_link_libraries(test_program_${name} PRIVATE weft_test_support weft::http)

@@ -20,6 +20,7 @@
 #include "support/eventually.hpp"
 #include "support/leaks.hpp"
 #include "support/stress.hpp"
+#include "support/waits_in.hpp"
 
 namespace weft::test {
 namespace {
@@ -193,19 +194,37 @@ TEST_F(ForeignCalls, CloseWakesWhoWaits) {
   Runtime runtime{{.workers = 2}};
   runtime.run([] {
     Pair pair;
-    std::atomic<int> waiting{0};
+    Whereabouts waiting[3];
     std::vector<Fiber<int>> fibers;
-    for (const short events : {POLLIN, POLLIN, POLLPRI}) {
-      fibers.push_back(spawn([&waiting, fd = pair.ends[0], events] {
-        ++waiting;
-        return wait_for(fd, events);
+    for (Whereabouts& self : waiting) {
+      fibers.push_back(spawn([&self, fd = pair.ends[0], events = &self == waiting ? POLLPRI : POLLIN] {
+        self.am_here();
+        return wait_for(fd, static_cast<short>(events));
       }));
     }
-    EXPECT_TRUE(eventually([&] { return waiting == 3; }));
-    const int closed = std::exchange(pair.ends[0], -1);
-    // One may not wait yet: then the descriptor is no longer there.
-    Pair::close_end(closed);
+    for (const Whereabouts& fiber : waiting) {
+      EXPECT_TRUE(eventually([&] { return fiber.waits_in(detail::WaitKind::Read); }));
+    }
+    Pair::close_end(std::exchange(pair.ends[0], -1));
     for (auto& fiber : fibers) EXPECT_EQ(fiber.get(), -EBADF);
+  });
+}
+
+TEST_F(ForeignCalls, WhoBeginsToWaitDuringACloseIsToldOrLooksAgain) {
+  Runtime runtime{{.workers = 2}};
+  runtime.run([] {
+    for (int round = 0; round < rounds(50); ++round) {
+      Pair pair;
+      std::atomic<bool> begun{false};
+      auto fiber = spawn([&begun, fd = pair.ends[0]] {
+        begun = true;
+        return wait_for(fd, POLLIN);
+      });
+      while (!begun) yield();
+      Pair::close_end(std::exchange(pair.ends[0], -1));
+      const int result = fiber.get();
+      EXPECT_TRUE(result == -EBADF || result == 1) << result;
+    }
   });
 }
 

@@ -16,6 +16,7 @@
 #include <weft/weft.hpp>
 
 #include "require.hpp"
+#include "support/waits_in.hpp"
 
 using namespace std::chrono_literals;
 
@@ -28,16 +29,8 @@ weft::Local<std::uint64_t> own;
 weft::RWLock written_by_caller;
 weft::Once begun;  // by a fiber that no child has
 std::atomic<bool> stop{false};
-std::atomic<weft::detail::Context*> parked_fiber{nullptr};
-std::atomic<weft::detail::Context*> beginning_fiber{nullptr};
-
-/// It has put itself into the list of an event, and is out of it again.
-bool waits_for_event(const std::atomic<weft::detail::Context*>& fiber) {
-  weft::detail::Context* context = fiber;
-  if (!context) return false;
-  const weft::detail::Pin pin{*context};
-  return pin && pin.wait().kind == weft::detail::WaitKind::Event;
-}
+weft::test::Whereabouts parked_fiber;
+weft::test::Whereabouts beginning_fiber;
 
 /// Everything an engine does, while the process forks.
 void keep_busy() {
@@ -123,15 +116,16 @@ int main(int, char** arguments) {
   std::vector<weft::Fiber<void>> busy;
   for (int i = 0; i < 4; ++i) busy.push_back(weft::spawn(keep_busy));
   auto parked = weft::spawn([] {
-    parked_fiber = &weft::detail::current_context();
+    parked_fiber.am_here();
     never.wait();
   });
   auto beginner = weft::spawn([] {
-    beginning_fiber = &weft::detail::current_context();
+    beginning_fiber.am_here();
     begun.call([] { never.wait(); });
   });
   // The child uses the event, too: nobody may be about to change it when it forks (docs/architecture.md, fork).
-  while (!waits_for_event(parked_fiber) || !waits_for_event(beginning_fiber)) std::this_thread::yield();
+  const auto kind = weft::detail::WaitKind::Event;
+  while (!parked_fiber.waits_in(kind) || !beginning_fiber.waits_in(kind)) std::this_thread::yield();
   const int count = std::atoi(arguments[2]);
   if (std::strcmp(arguments[1], "thread") == 0) {
     fork_children(count);

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "support/standstill.hpp"
+#include "support/waits_in.hpp"
 
 namespace weft::test {
 
@@ -88,9 +89,7 @@ void Runner::kill() {
 detail::WaitKind Runner::waits_in() const {
   // Under the lock: the body has not ended, so its context exists.
   const std::lock_guard guard{shared_->lock};
-  if (!shared_->context) return detail::WaitKind::None;
-  const detail::Pin pin{*shared_->context};
-  return pin ? pin.wait().kind : detail::WaitKind::None;
+  return shared_->context ? wait_of(*shared_->context) : detail::WaitKind::None;
 }
 
 std::vector<std::uint64_t> Runner::waits_for() const {
