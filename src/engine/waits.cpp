@@ -13,7 +13,7 @@
 #include "engine/helper_pool.hpp"
 #include "engine/scheduler.hpp"
 #include "engine/thread_context.hpp"
-#include "port/sanitizer.hpp"
+#include "port/sanitizer_threads.hpp"
 
 namespace weft::detail {
 
@@ -174,13 +174,14 @@ namespace {
 bool are_all_threads(const std::vector<int>& known) {
   DIR* const tasks = ::opendir("/proc/self/task");
   if (!tasks) return false;
-  int unknown = 0;
-  while (const dirent* task = ::readdir(tasks)) {
+  bool all = true;
+  while (const dirent* task = all ? ::readdir(tasks) : nullptr) {
     if (task->d_name[0] == '.') continue;
-    if (std::find(known.begin(), known.end(), std::atoi(task->d_name)) == known.end()) ++unknown;
+    const int thread = std::atoi(task->d_name);
+    all = std::find(known.begin(), known.end(), thread) != known.end() || port::is_sanitizer_thread(thread);
   }
   ::closedir(tasks);
-  return unknown <= (port::kThreadSanitizer ? 1 : 0);  // which has one of its own
+  return all;
 }
 
 }  // namespace

@@ -53,9 +53,12 @@ struct DebugInfo::Library {
   int (*report_end)(void*, void*, void*);
   void* (*module_of)(void*, Address);
   const char* (*name_of)(void*, Address);
-  Die* (*unit_of)(void*, Address, Address*);
-  void* (*line_of)(void*, Address);
-  const char* (*line_info)(void*, Address*, int*, int*, void*, void*);
+  Die* (*unit_by_table)(void*, Address, Address*);
+  Die* (*next_unit)(void*, Die*, Address*);
+  int (*has_address)(Die*, Address);
+  void* (*line_of)(Die*, Address);
+  const char* (*file_of_line)(void*, void*, void*);
+  int (*number_of_line)(void*, int*);
   int (*scopes_of_address)(Die*, Address, Die**);
   int (*scopes_of_die)(Die*, Die**);
   int (*tag)(Die*);
@@ -74,12 +77,37 @@ struct DebugInfo::Library {
     return find(dw, "dwfl_linux_proc_find_elf", callbacks.find_elf) && find(dw, "dwfl_begin", begin) &&
            find(dw, "dwfl_end", end) && find(dw, "dwfl_linux_proc_report", report) &&
            find(dw, "dwfl_report_end", report_end) && find(dw, "dwfl_addrmodule", module_of) &&
-           find(dw, "dwfl_module_addrname", name_of) && find(dw, "dwfl_module_addrdie", unit_of) &&
-           find(dw, "dwfl_module_getsrc", line_of) && find(dw, "dwfl_lineinfo", line_info) &&
+           find(dw, "dwfl_module_addrname", name_of) && find(dw, "dwfl_module_addrdie", unit_by_table) &&
+           find(dw, "dwfl_module_nextcu", next_unit) && find(dw, "dwarf_haspc", has_address) &&
+           find(dw, "dwarf_getsrc_die", line_of) && find(dw, "dwarf_linesrc", file_of_line) &&
+           find(dw, "dwarf_lineno", number_of_line) &&
            find(dw, "dwarf_getscopes", scopes_of_address) && find(dw, "dwarf_getscopes_die", scopes_of_die) &&
            find(dw, "dwarf_tag", tag) && find(dw, "dwarf_attr", attribute) && find(dw, "dwarf_formudata", number) &&
            find(dw, "dwarf_attr_integrate", inherited) && find(dw, "dwarf_formstring", text) &&
            find(dw, "dwarf_getsrcfiles", files) && find(dw, "dwarf_filesrc", file);
+  }
+
+  struct Unit {
+    Die* die = nullptr;
+    Address bias = 0;  // what lies between its addresses and those of the process
+  };
+
+  /// The compilation unit of an instruction: by the table of addresses, which Clang does not write, or one after another.
+  [[nodiscard]] Unit unit_of(void* module, Address address) const {
+    Unit unit;
+    unit.die = unit_by_table(module, address, &unit.bias);
+    if (unit.die) return unit;
+    do {
+      unit.die = next_unit(module, unit.die, &unit.bias);
+    } while (unit.die && has_address(unit.die, address - unit.bias) <= 0);
+    return unit;
+  }
+
+  void add_line(Die& unit, Address address, std::vector<SourceLine>& lines) const {
+    void* const line = line_of(&unit, address);
+    int place = 0;
+    if (!line || number_of_line(line, &place) != 0) return;
+    if (const char* name = file_of_line(line, nullptr, nullptr)) lines.push_back({name, place, {}});
   }
 
   /// Where an inlined function was called.
@@ -156,12 +184,10 @@ std::vector<SourceLine> DebugInfo::lines_of(std::uintptr_t address) const {
   std::vector<SourceLine> lines;
   void* module = session_ ? library_->module_of(session_, address) : nullptr;
   if (!module) return lines;
-  if (void* line = library_->line_of(module, address)) {
-    int number = 0;
-    if (const char* file = library_->line_info(line, nullptr, &number, nullptr, nullptr, nullptr)) lines.push_back({file, number, {}});
-  }
-  Address bias = 0;
-  if (Die* unit = library_->unit_of(module, address, &bias)) library_->add_call_sites(*unit, address - bias, lines);
+  const Library::Unit unit = library_->unit_of(module, address);
+  if (!unit.die) return lines;
+  library_->add_line(*unit.die, address - unit.bias, lines);
+  library_->add_call_sites(*unit.die, address - unit.bias, lines);
   return lines;
 }
 
