@@ -99,21 +99,62 @@ bool look_up(int thread, Place& place) {
   return true;
 }
 
+// Through the kernel: between a library's segments there may be nothing, and a word on a stack may point there.
+template <std::size_t Size>
+bool copy_code(std::uintptr_t from, unsigned char (&code)[Size]) {
+  iovec here{code, Size};
+  iovec there{reinterpret_cast<void*>(from), Size};
+  return ::process_vm_readv(::getpid(), &here, 1, &there, 1, 0) == static_cast<ssize_t>(Size);
+}
+
+const void* library_of(std::uintptr_t address) {
+  Dl_info info{};
+  return ::dladdr(reinterpret_cast<void*>(address), &info) != 0 ? info.dli_fbase : nullptr;
+}
+
 bool follows_a_call(std::uintptr_t address) {
 #if defined(__x86_64__)
-  Dl_info info{};
-  if (::dladdr(reinterpret_cast<void*>(address), &info) == 0) return false;
-  if (address < reinterpret_cast<std::uintptr_t>(info.dli_fbase) + 8) return false;
-  // Through the kernel: between a library's segments there may be nothing, and a word on a stack may point there.
+  const auto library = reinterpret_cast<std::uintptr_t>(library_of(address));
+  if (library == 0 || address < library + 8) return false;
   unsigned char code[7] = {};
-  iovec here{code, sizeof code};
-  iovec there{reinterpret_cast<void*>(address - sizeof code), sizeof code};
-  if (::process_vm_readv(::getpid(), &here, 1, &there, 1, 0) != static_cast<ssize_t>(sizeof code)) return false;
+  if (!copy_code(address - sizeof code, code)) return false;
   const auto before = [&](int distance) { return code[7 - distance]; };
   return before(5) == 0xE8 || before(2) == 0xFF || before(3) == 0xFF || before(6) == 0xFF || before(7) == 0xFF;
 #else
-  Dl_info info{};
-  return ::dladdr(reinterpret_cast<void*>(address), &info) != 0;
+  return library_of(address) != nullptr;
+#endif
+}
+
+// By which calls leave a library: a jump to where a table says.
+bool is_in_linkage_table(std::uintptr_t instruction) {
+#if defined(__x86_64__)
+  unsigned char code[7] = {};
+  if (!copy_code(instruction, code)) return false;
+  constexpr unsigned char kEndBranch[] = {0xF3, 0x0F, 0x1E, 0xFA};
+  const unsigned char* jump = code;
+  if (std::memcmp(jump, kEndBranch, sizeof kEndBranch) == 0) jump += sizeof kEndBranch;
+  if (*jump == 0xF2) ++jump;
+  return jump[0] == 0xFF && jump[1] == 0x25;
+#else
+  (void)instruction;
+  return false;
+#endif
+}
+
+// Whether the call before `frame` can have led to `inner`. A call by its address leads out of a library through the linkage table only;
+// what a function has never written of its frame may hold a return address of former calls. (Or by a jump at a function's end: such a
+// frame is left out here, and so always.)
+bool may_lead_to(std::uintptr_t frame, std::uintptr_t inner) {
+#if defined(__x86_64__)
+  if (library_of(frame) == library_of(inner)) return true;
+  unsigned char call[5] = {};
+  if (!copy_code(frame - sizeof call, call) || call[0] != 0xE8) return true;
+  std::int32_t distance = 0;
+  std::memcpy(&distance, call + 1, sizeof distance);
+  return is_in_linkage_table(frame + static_cast<std::uintptr_t>(static_cast<std::intptr_t>(distance)));
+#else
+  (void)frame, (void)inner;
+  return true;
 #endif
 }
 
@@ -169,8 +210,11 @@ bool is_of_a_system_library(std::uintptr_t address) {
 // Who called the function of the program that does not come to an end: inside that function the instruction moves about, and
 // so does what it calls of the C library. 0: unknown.
 std::uintptr_t place_of(const Stall& stall, const std::vector<std::uintptr_t>& frames) {
-  bool inside = stall.instruction != 0 && !is_of_a_system_library(stall.instruction);
+  std::uintptr_t inner = stall.instruction;
+  bool inside = inner != 0 && !is_of_a_system_library(inner) && !is_in_linkage_table(inner);
   for (const std::uintptr_t frame : frames) {
+    if (inner != 0 && !may_lead_to(frame, inner)) continue;
+    inner = frame;
     if (is_of_a_system_library(frame)) continue;
     if (inside) return frame;
     inside = true;
