@@ -3,8 +3,11 @@
 #include <weft/process/process.hpp>
 
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <set>
 #include <stdexcept>
@@ -22,6 +25,7 @@
 #include <weft/thread/thread.hpp>
 
 #include "process/children.hpp"
+#include "process/sync_child.hpp"
 
 namespace weft::test {
 namespace {
@@ -408,7 +412,37 @@ TEST_P(Processes, LeaveNoZombieThoughNobodyJoinsThem) {
     next.join();
     return process::active_children().empty();
   }));
-  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG | __WALL), 0);  // the fork server, no zombie
+  siginfo_t zombie{};
+  EXPECT_EQ(::waitid(P_ALL, 0, &zombie, WNOHANG | WEXITED | __WALL), 0);  // there is the fork server
+  EXPECT_EQ(zombie.si_pid, 0) << "status " << zombie.si_status << ", code " << zombie.si_code;
+}
+
+// A process that ends while it is traced, by strace or a debugger, is told of at once, but is its tracer's until that lets go of it.
+TEST_P(Processes, HaveTheirExitCodeThoughTheyWereTraced) {
+  enum Stage { Waiting, Attached, Refused };
+  const InSharedMemory<std::atomic<int>> stage;
+  Report stay;
+  Process process = make(wait_for_go, std::move(stay.reading));
+  process.start();
+  {
+    Child tracer{[&, pid = process.pid()] {
+      *stage = ::ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) == 0 ? Attached : Refused;
+      siginfo_t end{};
+      while (*stage == Attached && ::waitid(P_PID, static_cast<id_t>(pid), &end, WEXITED | WNOWAIT | __WALL) != 0) {
+      }
+      ::usleep(30'000);
+      return true;
+    }};
+    ASSERT_TRUE(eventually([&] { return *stage != Waiting; }));
+    process.kill();
+    process.join();
+    EXPECT_EQ(process.exitcode(), -SIGKILL);
+    EXPECT_EQ(tracer.join(), 0);
+    if (*stage == Refused) GTEST_SKIP() << "no tracing here";
+  }
+  siginfo_t zombie{};
+  (void)::waitid(P_ALL, 0, &zombie, WNOHANG | WEXITED | __WALL);
+  EXPECT_EQ(zombie.si_pid, 0);
 }
 
 TEST_P(Processes, RefuseWhatDoesNotFit) {

@@ -27,6 +27,9 @@ namespace weft::test {
 /// of them. What `warm_up` does comes before, at full speed. One thread of it is led: the one that runs the function.
 class SteppedChild {
  public:
+  /// More than any call that is led through takes, in a sanitizer's build too.
+  static constexpr int kMostSteps = 200'000;
+
   enum class State {
     Stepping,    ///< Somewhere in the function.
     Asleep,      ///< In it, in a system call that waits; goes on stepping when it has been woken.

@@ -67,12 +67,11 @@ void warm_up() {
 /// later, until it gets to the end. False: it cannot be traced here.
 bool kill_everywhere(const std::function<void()>& before, const std::function<void()>& body,
                      const std::function<void()>& after) {
-  constexpr int kMost = 20'000;
   int length = 0;
   {
     before();
     SteppedChild whole{warm_up, body};
-    length = whole.step(kMost);
+    length = whole.step(SteppedChild::kMostSteps);
     if (whole.state() == SteppedChild::State::NotAllowed) return false;
     EXPECT_EQ(whole.state(), SteppedChild::State::Finished) << "after " << length;
     whole.kill();
@@ -245,7 +244,7 @@ TEST_F(QueueDeath, OfAGetterWhoIsGoingToSleepLeavesTheItemToTheOther) {
     put(queue, "mine");
     ASSERT_EQ(get(seen), "mine") << steps;
     if (asleep) break;
-    ASSERT_LT(steps, 20'000);
+    ASSERT_LT(steps, SteppedChild::kMostSteps);
   }
 }
 
@@ -255,7 +254,7 @@ TEST_F(QueueDeath, OfAGetterWhoWasWokenLeavesTheItemToTheOther) {
   for (int steps = 0; steps < 400 && !HasFailure(); steps += stressing() ? 1 : 13) {
     SteppedChild victim{warm_up, [&] { (void)get(queue, 1h); }};
     if (victim.state() == SteppedChild::State::NotAllowed) GTEST_SKIP() << "no tracing here";
-    victim.step(20'000);
+    victim.step(SteppedChild::kMostSteps);
     ASSERT_EQ(victim.state(), SteppedChild::State::Asleep);
     Child getter = forwarder(queue, seen);  // sleeps behind the victim
     ASSERT_TRUE(SteppedChild::soon_sleeps(getter.pid()));

@@ -19,7 +19,7 @@ TEST(SteppedChild, ReadsTheClockHoweverSlowlyItIsLed) {
   {
     SteppedChild quick{read_clock, read_clock};
     if (quick.state() == SteppedChild::State::NotAllowed) GTEST_SKIP() << "no tracing here";
-    length = quick.step(20'000);
+    length = quick.step(SteppedChild::kMostSteps);
     ASSERT_EQ(quick.state(), SteppedChild::State::Finished);
   }
   SteppedChild slow{read_clock, read_clock};

@@ -82,7 +82,6 @@ struct Scene {
 void wait_once() { (void)Semaphore{0}.try_acquire_for(1ms); }
 
 bool play(const Scene& scene) {
-  constexpr int kMost = 20'000;
   int length = 0;
   const auto round = [&](int steps) {
     SteppedChild child{[&] {
@@ -97,7 +96,7 @@ bool play(const Scene& scene) {
     scene.end();
     return true;
   };
-  if (!round(kMost)) return false;
+  if (!round(SteppedChild::kMostSteps)) return false;
   const int stride = std::max(1, length / (stressing() ? 500 : 12));
   for (int steps = 0; steps < length && !testing::Test::HasFailure(); steps += stride) {
     EXPECT_TRUE(round(steps));
@@ -284,7 +283,7 @@ TEST_F(SyncDeath, OfOneWhoWasNotifiedLeavesTheConditionToOthers) {
   for (int steps = 0; steps < 3000 && !HasFailure(); steps += stressing() ? 7 : 197) {
     SteppedChild victim{wait_once, [&] { wait_for(condition, lock); }};
     if (victim.state() == SteppedChild::State::NotAllowed) GTEST_SKIP() << "no tracing here";
-    victim.step(20'000);
+    victim.step(SteppedChild::kMostSteps);
     ASSERT_EQ(victim.state(), SteppedChild::State::Asleep);
     NotifiedWaiter waiter{condition, lock};
     condition.notify_one();

@@ -253,7 +253,7 @@ void say_worker() { say("worker"); }
 
 /// A pool that nobody destroys, with idle workers, and a child that is waited for.
 int kept_pool() {
-  auto& pool = *new weft::process::Pool{{.processes = 2, .initializer = say_worker}};
+  static auto& pool = *new weft::process::Pool{{.processes = 2, .initializer = say_worker}};
   std::set<int> pids;
   while (pids.size() < 2) {
     for (const int pid : pool.map([](int) { return pid_of_worker(); }, std::views::iota(0, 10), 1)) pids.insert(pid);
