@@ -159,6 +159,12 @@ std::string system_name(int number) {
 
 }  // namespace
 
+// A context gets its next id under the lock, before its thread_id.
+ThreadNow thread_now(const ThreadContext& thread) noexcept {
+  const std::lock_guard guard{pool_lock};
+  return {thread.thread_id.load(std::memory_order_relaxed), thread.id};
+}
+
 std::string thread_name(const ThreadContext& thread) {
   if (!thread.name.empty()) return thread.name.get();
   const int number = thread.thread_id.load(std::memory_order_relaxed);

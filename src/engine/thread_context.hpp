@@ -116,6 +116,12 @@ template <class Visit>
 void for_each_thread(Visit visit) {
   for (ThreadContext* thread = all_threads(); thread; thread = thread->next_made) visit(*thread);
 }
+/// The thread a context belongs to now, and the id it has for that thread: contexts are used again. 0: none.
+struct ThreadNow {
+  int number = 0;
+  std::uint64_t id = 0;
+};
+[[nodiscard]] ThreadNow thread_now(const ThreadContext& thread) noexcept;
 /// What it was called, "MainThread", or what the system calls it.
 [[nodiscard]] std::string thread_name(const ThreadContext& thread);
 

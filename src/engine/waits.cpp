@@ -196,14 +196,15 @@ bool nobody_else_may_act(const std::vector<Scheduler*>& schedulers, const std::v
   bool nobody = true;
   for_each_context(schedulers, [&](Context& context) {
     if (context.process != this_process()) return;
-    if (!context.is_fiber()) {
-      const auto& thread = static_cast<ThreadContext&>(context);
-      const int number = thread.thread_id.load(std::memory_order_relaxed);
-      if (number == 0) return;
-      known.push_back(number);
-      if (thread.of_engine.load(std::memory_order_relaxed)) return;
+    if (context.is_fiber()) {
+      nobody = nobody && waiting.count(context.id) != 0;
+      return;
     }
-    nobody = nobody && waiting.count(context.id) != 0;
+    const auto& thread = static_cast<ThreadContext&>(context);
+    const ThreadNow now = thread_now(thread);
+    if (now.number == 0) return;
+    known.push_back(now.number);
+    nobody = nobody && (thread.of_engine.load(std::memory_order_relaxed) || waiting.count(now.id) != 0);
   });
   return nobody && are_all_threads(known);
 }
