@@ -157,15 +157,17 @@ void live_sent(int socket, WayOut way_out) noexcept {
   const int refused = run_guarded(", as it received what to do", [&] {
     parcel = receive_parcel(socket);
     if (!parcel) ::_exit(1);  // the parent has ended, or could not go on: nobody waits for this process
-    live_no_longer_than(socket);
+    ::close(socket);
     process::Incoming in{parcel->bytes, std::move(parcel->descriptors)};
+    const int lifeline = in.take_descriptor().release();
+    live_no_longer_than(lifeline);
     Birth birth = in.receive<Birth>();
     if (birth.has_waits) process::detail::WaitBoard::adopt(in.take_descriptor());
     if (!birth.folder.empty() && ::chdir(birth.folder.c_str()) < 0) {
       // Removed, or out of reach: where the program was started is as good as any.
     }
     auto state = std::make_shared<ProcessState>(std::move(birth.name), std::move(birth.number), birth.daemon);
-    Processes::all().become(std::move(state), make_parent(std::move(birth.parent_name), birth.parent, socket));
+    Processes::all().become(std::move(state), make_parent(std::move(birth.parent_name), birth.parent, lifeline));
     Processes::all().inherit(std::move(birth.authkey), birth.default_method);
     const auto receive = reinterpret_cast<ReceiveWork>(receive_function(in));
     work = receive(in);

@@ -12,6 +12,7 @@
 #include "port/pidfd.hpp"
 #include "process/child.hpp"
 #include "process/fork_server.hpp"
+#include "process/lifeline.hpp"
 #include "process/parcel_socket.hpp"
 #include "process/program.hpp"
 
@@ -42,10 +43,8 @@ OwnedFd pidfd_of_child(pid_t pid, const std::string& whom) {
 
 }  // namespace
 
-Launched launch_by_fork(ProcessState& state, Process* object, const std::string& whom) {
+Launched launch_by_fork(ProcessState& state, Process* object, OwnedFd theirs, const std::string& whom) {
   Launched launched;
-  OwnedFd theirs;
-  launched.lifeline = std::make_unique<Lifeline>(theirs);
   const bool on_fiber = in_fiber();
   int error = 0;
   launched.pid = fork_here(error);
@@ -59,13 +58,13 @@ Launched launch_by_fork(ProcessState& state, Process* object, const std::string&
 Launched launch_by_spawn(const process::Outgoing& parcel, const std::string& whom) {
   Launched launched;
   OwnedFd theirs;
-  launched.lifeline = std::make_unique<Lifeline>(theirs);
+  const Lifeline way{theirs};  // a socket like it: until the child has its parcel it ends when this one is closed
   launched.pid = start_program_anew("spawn", theirs.get(), whom);
   theirs.reset();
   launched.end = pidfd_of_child(launched.pid, whom);
   try {
     // If nobody reads it, the child has ended already: its exit code tells how.
-    (void)send_parcel(launched.lifeline->fd(), parcel);
+    (void)send_parcel(way.fd(), parcel);
   } catch (...) {
     kill_and_bury(launched.pid);
     throw;
@@ -80,12 +79,12 @@ Launched launch_by_fork_server(const process::Outgoing& parcel, const std::strin
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     Launched launched;
     OwnedFd theirs;
-    launched.lifeline = std::make_unique<Lifeline>(theirs);
+    const Lifeline way{theirs};
     std::optional<ForkServer::Child> child = ForkServer::instance().fork(theirs.get(), whom);
     if (!child) continue;
     theirs.reset();
     try {
-      (void)send_parcel(launched.lifeline->fd(), parcel);
+      (void)send_parcel(way.fd(), parcel);
     } catch (...) {
       ForkServer::instance().discard(*child);
       throw;

@@ -27,7 +27,8 @@ class Lifeline {
   Lifeline* previous_ = nullptr;
 };
 
-/// In the child, when nothing more is to be read from `theirs`: from now on it dies with its parent.
+/// In the child: from now on it dies with its parent. Nothing may ever have been sent to `theirs`: the kernel lets a message be read before
+/// it tells of it, and what it tells kills.
 void live_no_longer_than(int theirs) noexcept;
 
 }  // namespace weft::detail

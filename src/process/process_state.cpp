@@ -19,6 +19,7 @@
 #include "process/child.hpp"
 #include "process/fork_server.hpp"
 #include "process/launch.hpp"
+#include "process/lifeline.hpp"
 #include "process/processes.hpp"
 #include "process/program.hpp"
 #include "process/standard_streams.hpp"
@@ -116,7 +117,11 @@ void ProcessState::start(Process* object) {
   Processes::all().bury_ended(Processes::Bury::Dropped);
   begin_start(object);
   try {
-    set_started(launch(object));
+    OwnedFd theirs;
+    auto lifeline = std::make_unique<Lifeline>(theirs);
+    Launched launched = launch(object, std::move(theirs));
+    lifeline_ = std::move(lifeline);
+    set_started(std::move(launched));
   } catch (...) {
     phase_.store(Phase::New, std::memory_order_release);
     throw;
@@ -142,16 +147,17 @@ void ProcessState::begin_start(const Process* object) {
       "start: a Process with nothing to run: made without a callable, or copied from an object of a class that derives from Process"};
 }
 
-Launched ProcessState::launch(Process* object) {
+Launched ProcessState::launch(Process* object, OwnedFd theirs) {
   const std::string whom = quoted_name();
   process::detail::WaitBoard::ensure();
   // An object of a class of the program's own exists here only.
   const StartMethod method = object ? StartMethod::Fork : method_.value_or(Processes::all().default_method());
   (void)Processes::all().authkey();  // from here on parent and child know the same one
   flush_standard_streams();          // a forked child would write it a second time, others would be ahead of it
-  if (method == StartMethod::Fork) return launch_by_fork(*this, object, whom);
+  if (method == StartMethod::Fork) return launch_by_fork(*this, object, std::move(theirs), whom);
   require_main_line(process::to_string(method).data());
   process::Outgoing parcel;
+  parcel.attach(std::move(theirs));
   send_birth(parcel);
   if (!work_->send(parcel)) throw InvalidStateError{"start: " + whom + " can be started by fork only"};
   return method == StartMethod::Spawn ? launch_by_spawn(parcel, whom) : launch_by_fork_server(parcel, whom);
@@ -178,7 +184,6 @@ void ProcessState::send_birth(process::Outgoing& out) {
 void ProcessState::set_started(Launched launched) {
   end_ = Descriptor::adopt(launched.end.get(), Descriptor::Nature::Message);
   (void)launched.end.release();
-  lifeline_ = std::move(launched.lifeline);
   server_ = launched.server;
   self_buried_ = launched.self_buried;
   parent_ = this_process();

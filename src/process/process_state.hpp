@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include <weft/base/owned_fd.hpp>
 #include <weft/process/process.hpp>
 #include <weft/sync/lock.hpp>
 
@@ -72,7 +73,7 @@ class ProcessState : public std::enable_shared_from_this<ProcessState> {
 
  private:
   void begin_start(const Process* object);
-  [[nodiscard]] Launched launch(Process* object);
+  [[nodiscard]] Launched launch(Process* object, OwnedFd theirs);
   void send_birth(process::Outgoing& out);
   void set_started(Launched launched);
   [[nodiscard]] static std::size_t nobody_here(const void* process, std::uint64_t* ids, std::size_t most) noexcept;

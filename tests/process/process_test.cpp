@@ -26,6 +26,7 @@
 
 #include "process/children.hpp"
 #include "process/sync_child.hpp"
+#include "support/stress.hpp"
 
 namespace weft::test {
 namespace {
@@ -416,6 +417,26 @@ TEST_P(Processes, LeaveNoZombieThoughNobodyJoinsThem) {
   siginfo_t zombie{};
   EXPECT_EQ(::waitid(P_ALL, 0, &zombie, WNOHANG | WEXITED | __WALL), 0);  // there is the fork server
   EXPECT_EQ(zombie.si_pid, 0) << "status " << zombie.si_status << ", code " << zombie.si_code;
+}
+
+// What is sent to a child can be read before the kernel has told of it; told late, on a socket that kills by what it tells, it killed one
+// of some ten thousand as it began.
+TEST_P(Processes, AreNotKilledAsTheyBegin) {
+  std::vector<Thread> starters;
+  std::atomic<int> failed{0};
+  for (int i = 0; i < 3; ++i) {
+    starters.emplace_back([&] {
+      for (int k = 0; k < rounds(60); ++k) {
+        Process process = make([] {});
+        process.start();
+        process.join();
+        if (process.exitcode() != 0) ++failed;
+      }
+    });
+    starters.back().start();
+  }
+  for (Thread& starter : starters) starter.join();
+  EXPECT_EQ(failed, 0);
 }
 
 // A process that ends while it is traced, by strace or a debugger, is told of at once, but is its tracer's until that lets go of it.
