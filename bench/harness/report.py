@@ -92,11 +92,12 @@ def markdown(outcome: Outcome, context: str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-_SECTION = re.compile(r"<!-- (p\d+): written by bench/compare -->\n.*?<!-- \1: end -->", re.DOTALL)
+_SECTION = re.compile(r"<!-- ([pfc]\d+[a-z]?): written by bench/compare -->\n.*?<!-- \1: end -->", re.DOTALL)
 
 
-def _place(key: str) -> tuple[int, int]:
-    return "pfc".index(key[0]), int(key[1:])
+def _place(key: str) -> tuple[int, int, str]:
+    number = re.match(r"\d+", key[1:])[0]
+    return "pfc".index(key[0]), int(number), key[1 + len(number) :]
 
 
 def write_markdown(path: pathlib.Path, outcome: Outcome, context: str) -> None:
