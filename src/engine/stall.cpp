@@ -21,6 +21,7 @@
 #include "engine/symbols.hpp"
 #include "engine/worker.hpp"
 #include "port/futex.hpp"
+#include "port/own_memory.hpp"
 #include "port/stack_memory.hpp"
 
 namespace weft::detail {
@@ -99,12 +100,10 @@ bool look_up(int thread, Place& place) {
   return true;
 }
 
-// Through the kernel: between a library's segments there may be nothing, and a word on a stack may point there.
+// Between a library's segments there may be nothing, and a word on a stack may point there.
 template <std::size_t Size>
 bool copy_code(std::uintptr_t from, unsigned char (&code)[Size]) {
-  iovec here{code, Size};
-  iovec there{reinterpret_cast<void*>(from), Size};
-  return ::process_vm_readv(::getpid(), &here, 1, &there, 1, 0) == static_cast<ssize_t>(Size);
+  return port::read_own_memory(from, code, Size);
 }
 
 const void* library_of(std::uintptr_t address) {

@@ -1,7 +1,6 @@
 #include "engine/waits.hpp"
 
 #include <dirent.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include "engine/helper_pool.hpp"
 #include "engine/scheduler.hpp"
 #include "engine/thread_context.hpp"
+#include "port/own_memory.hpp"
 #include "port/sanitizer_threads.hpp"
 
 namespace weft::detail {
@@ -72,12 +72,6 @@ std::string name_of(const Wait& wait) {
   return text;
 }
 
-bool read_words(const void* at, std::uintptr_t (&words)[2]) {
-  iovec here{words, sizeof words};
-  iovec there{const_cast<void*>(at), sizeof words};
-  return ::process_vm_readv(::getpid(), &here, 1, &there, 1, 0) == static_cast<ssize_t>(sizeof words);
-}
-
 // Along the frame pointers, from the frame of park(): weft keeps them, so that the first caller outside is always there.
 // Through the kernel, as what a program without frame pointers has in that register may point anywhere.
 std::vector<std::uintptr_t> callers_of(const Wait& wait) {
@@ -86,7 +80,7 @@ std::vector<std::uintptr_t> callers_of(const Wait& wait) {
   auto frame = reinterpret_cast<std::uintptr_t>(wait.frame);
   while (callers.size() < kMostCallers) {
     std::uintptr_t words[2];  // the caller's frame, and where it goes on
-    if (frame % alignof(void*) != 0 || !read_words(reinterpret_cast<const void*>(frame), words) || words[1] < 4096) break;
+    if (frame % alignof(void*) != 0 || !port::read_own_memory(frame, words, sizeof words) || words[1] < 4096) break;
     callers.push_back(words[1]);
     if (words[0] <= frame || words[0] - frame > kLargestFrame) break;
     frame = words[0];

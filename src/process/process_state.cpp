@@ -120,8 +120,7 @@ void ProcessState::start(Process* object) {
     OwnedFd theirs;
     auto lifeline = std::make_unique<Lifeline>(theirs);
     Launched launched = launch(object, std::move(theirs));
-    lifeline_ = std::move(lifeline);
-    set_started(std::move(launched));
+    set_started(std::move(launched), std::move(lifeline));  // if this throws, the child dies of its lifeline
   } catch (...) {
     phase_.store(Phase::New, std::memory_order_release);
     throw;
@@ -181,9 +180,10 @@ void ProcessState::send_birth(process::Outgoing& out) {
   if (waits) out.attach(std::move(*waits));
 }
 
-void ProcessState::set_started(Launched launched) {
+void ProcessState::set_started(Launched launched, std::unique_ptr<Lifeline> lifeline) {
   end_ = Descriptor::adopt(launched.end.get(), Descriptor::Nature::Message);
   (void)launched.end.release();
+  lifeline_ = std::move(lifeline);
   server_ = launched.server;
   self_buried_ = launched.self_buried;
   parent_ = this_process();

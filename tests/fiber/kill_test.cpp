@@ -16,6 +16,7 @@
 #include <weft/sync/semaphore.hpp>
 
 #include "support/stress.hpp"
+#include "support/waits_in.hpp"
 #include "support/world.hpp"
 
 namespace weft::test {
@@ -262,16 +263,15 @@ TEST_P(KillFiber, WaitsForALockItWasPromised) {
   run([] {
     Lock lock;
     lock.lock();
-    Event begun;
+    Whereabouts victim;
     bool held = false;
     auto fiber = spawn([&] {
-      begun.set();
+      victim.am_here();
       const std::lock_guard guard{lock};
       held = true;
       sleep_for(24h);
     });
-    begun.wait();
-    sleep_for(2ms);  // most likely it waits for the lock by now; if not, it still has to take it
+    ASSERT_TRUE(eventually([&] { return victim.waits_in(WaitKind::Lock); }));
     fiber.kill();
     EXPECT_FALSE(fiber.join_for(5ms));
     lock.unlock();
