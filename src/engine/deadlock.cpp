@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <iterator>
 #include <unordered_map>
 
 #include "engine/far_watch.hpp"
@@ -122,7 +123,7 @@ std::string headline(std::size_t contexts) {
 
 /// The circle, and behind it whoever else would have to be stuck, and is: other workers of a full pool.
 WaitReport describe(std::vector<SeenWait> all, const std::vector<SeenWait>& involved, std::int64_t now,
-                    WaitReport::Signature signature) {
+                    const WaitReport::Signature& signature) {
   const auto is_known = [&](const SeenWait& seen) {
     return std::any_of(all.begin(), all.end(), [&](const SeenWait& known) { return known.id == seen.id; });
   };
@@ -151,6 +152,12 @@ const SeenWait& victim_of(const std::vector<SeenWait>& circle) {
   });
 }
 
+std::uint64_t mark_of(const std::vector<SeenWait>& circle) {
+  std::uint64_t sum = 0;
+  for (const SeenWait& seen : circle) sum += mark_of_wait(seen.id, seen.epoch);
+  return sum;
+}
+
 std::vector<SeenWait> those(const std::vector<std::size_t>& indices, const std::vector<SeenWait>& waits) {
   std::vector<SeenWait> all;
   for (const std::size_t index : indices) all.push_back(waits[index]);
@@ -158,7 +165,7 @@ std::vector<SeenWait> those(const std::vector<std::size_t>& indices, const std::
 }
 
 /// Of several processes: only of the victim, which is here, more is known than what was published.
-WaitReport describe(const FarDeadlock& found, const SeenWait& victim, std::int64_t now, WaitReport::Signature signature) {
+WaitReport describe(const FarDeadlock& found, const SeenWait& victim, std::int64_t now, const WaitReport::Signature& signature) {
   WaitReport report{found.headline, now, signature};
   for (const FarDeadlock::Member& member : found.members) {
     WaitStory story = member.story;
@@ -220,7 +227,7 @@ std::string WaitReport::text() const {
   return text + ending_;
 }
 
-const DeadlockWatch::Reported* DeadlockWatch::reported(WaitReport::Signature signature) const {
+const DeadlockWatch::Reported* DeadlockWatch::reported(const WaitReport::Signature& signature) const {
   const auto found = std::find_if(reported_.begin(), reported_.end(),
                                   [&](const Reported& one) { return one.signature == signature; });
   return found == reported_.end() ? nullptr : &*found;
@@ -228,7 +235,7 @@ const DeadlockWatch::Reported* DeadlockWatch::reported(WaitReport::Signature sig
 
 bool DeadlockWatch::has_seen_waits_before(std::int64_t moment) const noexcept { return looked_at_ >= moment; }
 
-void DeadlockWatch::remember(WaitReport::Signature signature, std::string text) {
+void DeadlockWatch::remember(const WaitReport::Signature& signature, std::string text) {
   reported_.push_back({signature, std::move(text), Deadline::now_nanoseconds()});
   next_look_ = 0;
 }
@@ -247,46 +254,56 @@ std::vector<WaitReport> DeadlockWatch::look(const std::vector<Scheduler*>& sched
   }
   const std::int64_t took = port::thread_cpu_nanoseconds() - begin;
   next_look_ = now + std::max(kLookEvery, took * kShareOfTime);
-  Findings findings;
-  look_here(waits, now, findings);
-  look_beyond(waits, beyond, now, findings);
-  reported_ = std::move(findings.seen_again);
-  return std::move(findings.fresh);
+  forget_what_is_over(waits);
+  std::vector<WaitReport> fresh = look_here(waits, now);
+  std::vector<WaitReport> fresh_beyond = look_beyond(waits, beyond, now);
+  std::move(fresh_beyond.begin(), fresh_beyond.end(), std::back_inserter(fresh));
+  return fresh;
 }
 
-void DeadlockWatch::look_here(const std::vector<SeenWait>& waits, std::int64_t now, Findings& findings) const {
+void DeadlockWatch::forget_what_is_over(const std::vector<SeenWait>& waits) {
+  std::erase_if(reported_, [&](const Reported& one) {
+    return std::none_of(waits.begin(), waits.end(), [&](const SeenWait& seen) {
+      return seen.id == one.signature.victim && seen.epoch == one.signature.epoch;
+    });
+  });
+}
+
+std::vector<WaitReport> DeadlockWatch::look_here(const std::vector<SeenWait>& waits, std::int64_t now) const {
+  std::vector<WaitReport> fresh;
   for (const Knot& knot : find_knots(waits)) {
     const std::vector<SeenWait> involved = those(knot.all, waits);
     if (!is_confirmed(involved)) continue;
     const std::vector<SeenWait> circle = those(knot.circle, waits);
     const SeenWait& victim = victim_of(circle);
-    const WaitReport::Signature signature{victim.id, victim.epoch};
+    const WaitReport::Signature signature{victim.id, victim.epoch, mark_of(circle)};
     if (const Reported* known = reported(signature)) {
       if (deadlock_policy() == DeadlockPolicy::Throw && victim.can_throw) {
         (void)interrupt_for_deadlock(*victim.context, victim.id, victim.epoch, known->text);
       }
-      findings.seen_again.push_back(*known);
     } else {
-      findings.fresh.push_back(describe(circle, involved, now, signature));
+      fresh.push_back(describe(circle, involved, now, signature));
     }
   }
+  return fresh;
 }
 
-void DeadlockWatch::look_beyond(const std::vector<SeenWait>& waits, const std::vector<FarDeadlock>& deadlocks, std::int64_t now,
-                                Findings& findings) const {
+std::vector<WaitReport> DeadlockWatch::look_beyond(const std::vector<SeenWait>& waits, const std::vector<FarDeadlock>& deadlocks,
+                                                   std::int64_t now) const {
+  std::vector<WaitReport> fresh;
   for (const FarDeadlock& found : deadlocks) {
     const SeenWait& victim = waits[found.victim];
-    const WaitReport::Signature signature{victim.id, victim.epoch};
+    const WaitReport::Signature signature{victim.id, victim.epoch, found.circle};
     if (const Reported* known = reported(signature)) {
       // What was proved before the report went out may have been resolved meanwhile.
       if (known->at <= found.proved_until && deadlock_policy() == DeadlockPolicy::Throw && victim.can_throw) {
         (void)interrupt_for_deadlock(*victim.context, victim.id, victim.epoch, known->text);
       }
-      findings.seen_again.push_back(*known);
     } else {
-      findings.fresh.push_back(describe(found, victim, now, signature));
+      fresh.push_back(describe(found, victim, now, signature));
     }
   }
+  return fresh;
 }
 
 std::optional<WaitReport> DeadlockWatch::look_for_standstill(const std::vector<Scheduler*>& schedulers, std::int64_t now) {

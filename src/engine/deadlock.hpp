@@ -30,16 +30,23 @@ struct Knot {
 /// What is known of contexts that wait, collected while they cannot leave their waits, so that the text can be made later.
 class WaitReport {
  public:
-  using Signature = std::pair<std::uint64_t, std::uint64_t>;  ///< Id and epoch of the wait that closed the circle.
+  /// Which deadlock it tells of: the wait that closed the circle, and a sum of mark_of_wait() over the circle.
+  struct Signature {
+    std::uint64_t victim = 0;
+    std::uint64_t epoch = 0;
+    std::uint64_t circle = 0;
+    friend bool operator==(const Signature&, const Signature&) = default;
+  };
 
-  WaitReport(std::string headline, std::int64_t now, Signature signature = {})
+  WaitReport(std::string headline, std::int64_t now) : headline_{std::move(headline)}, now_{now} {}
+  WaitReport(std::string headline, std::int64_t now, const Signature& signature)
       : headline_{std::move(headline)}, now_{now}, signature_{signature} {}
 
   /// `holders`: names, for the reader.
   void add(WaitStory story, std::string holders) { lines_.push_back({std::move(story), std::move(holders)}); }
   void set_ending(std::string ending) { ending_ = std::move(ending); }
 
-  [[nodiscard]] Signature signature() const noexcept { return signature_; }
+  [[nodiscard]] const Signature& signature() const noexcept { return signature_; }
   /// Slow, and not under any lock of the engine's: it reads debug information, and asks the dynamic linker, whose lock another
   /// thread may hold while it makes a runtime.
   [[nodiscard]] std::string text() const;
@@ -71,7 +78,7 @@ class DeadlockWatch {
   [[nodiscard]] std::vector<WaitReport> look(const std::vector<Scheduler*>& schedulers, std::int64_t now);
   /// It has been reported, in these words; the next look(), which is due at once, may resolve it. One that spans processes is
   /// resolved when it has been seen to last since.
-  void remember(WaitReport::Signature signature, std::string text);
+  void remember(const WaitReport::Signature& signature, std::string text);
 
   /// Whether it has looked at all waits that began before then.
   [[nodiscard]] bool has_seen_waits_before(std::int64_t moment) const noexcept;
@@ -86,16 +93,13 @@ class DeadlockWatch {
     std::int64_t at;  // when it had been reported
   };
 
-  struct Findings {
-    std::vector<WaitReport> fresh;
-    std::vector<Reported> seen_again;
-  };
+  [[nodiscard]] const Reported* reported(const WaitReport::Signature& signature) const;
+  void forget_what_is_over(const std::vector<SeenWait>& waits);
+  [[nodiscard]] std::vector<WaitReport> look_here(const std::vector<SeenWait>& waits, std::int64_t now) const;
+  [[nodiscard]] std::vector<WaitReport> look_beyond(const std::vector<SeenWait>& waits, const std::vector<FarDeadlock>& deadlocks,
+                                                    std::int64_t now) const;
 
-  [[nodiscard]] const Reported* reported(WaitReport::Signature signature) const;
-  void look_here(const std::vector<SeenWait>& waits, std::int64_t now, Findings& findings) const;
-  void look_beyond(const std::vector<SeenWait>& waits, const std::vector<FarDeadlock>& deadlocks, std::int64_t now,
-                   Findings& findings) const;
-
+  // Each as long as its victim's wait lasts: that a look does not prove it anew, as another process is late with its own, says nothing.
   std::vector<Reported> reported_;
   std::int64_t looked_at_ = 0;  // waits that began before then
   std::int64_t next_look_ = 0;

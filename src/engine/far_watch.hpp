@@ -25,6 +25,7 @@ struct FarDeadlock {
   };
 
   std::size_t victim = 0;           ///< Which of OwnLook::waits.
+  std::uint64_t circle = 0;         ///< The same while it is made of the same waits.
   std::vector<Member> members;      ///< The victim's first.
   std::string headline;
   std::int64_t proved_until = 0;    ///< All of them were blocked at this moment.

@@ -225,7 +225,7 @@ Standstill look_for_standstill(const std::vector<Scheduler*>& schedulers) {
     }
     ++standstill.blocked;
     if (may_be_ended_from_outside(pin.wait())) standstill.complete = false;
-    standstill.fingerprint += (context.id * 0x9E3779B97F4A7C15u) ^ word::epoch(pin.seen());
+    standstill.fingerprint += mark_of_wait(context.id, word::epoch(pin.seen()));
   });
   return standstill;
 }

@@ -29,6 +29,11 @@ struct SeenWait {
   std::vector<FarHolder> far;          ///< in other processes.
 };
 
+/// For sums that are the same when the same contexts are in the same waits.
+[[nodiscard]] constexpr std::uint64_t mark_of_wait(std::uint64_t id, std::uint64_t epoch) noexcept {
+  return (id * 0x9E3779B97F4A7C15u) ^ epoch;
+}
+
 /// What a report says about one wait.
 struct WaitStory {
   std::string who;     ///< `fiber "transfer-1"`

@@ -11,6 +11,7 @@ namespace weft::process::detail {
 using weft::detail::FarDeadlock;
 using weft::detail::FarHolder;
 using weft::detail::Knot;
+using weft::detail::mark_of_wait;
 
 namespace {
 
@@ -102,6 +103,11 @@ FarDeadlock FamilyGraph::describe(const Knot& knot, std::size_t victim) const {
     const ToldWait& it = wait(node);
     found.members.push_back({{.who = name(node), .object = it.object, .kind = it.kind, .since = it.since, .callers = {}},
                              names_of_holders(node)});
+  }
+  for (const std::size_t node : knot.circle) {
+    const ToldWait& it = wait(node);
+    // The end of a process may take more or fewer of its contexts from look to look.
+    if (it.context != 0) found.circle += mark_of_wait(mark_of_wait(told_by(node).process, it.context), it.epoch);
   }
   found.headline = std::to_string(order.size()) + " contexts of " + std::to_string(members(knot).size()) +
                    " processes wait for each other";

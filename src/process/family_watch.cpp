@@ -100,7 +100,7 @@ class Text {
     std::vector<FarHolder> holders;
     for (const SeenWait& seen : own_.waits) {
       // The same when they are the same contexts in the same waits.
-      wait.epoch += (seen.id * 0x9E3779B97F4A7C15u) ^ seen.epoch;
+      wait.epoch += weft::detail::mark_of_wait(seen.id, seen.epoch);
       wait.since = std::max(wait.since, seen.since);
       holders.insert(is_of_main_thread(seen) ? holders.begin() : holders.end(), {told_.process, seen.id});
     }

@@ -308,6 +308,37 @@ TEST_P(FamilyDeadlocks, OneThatIsOnlyReportedIsReportedOnceAndLasts) {
   EXPECT_EQ(waiter.exitcode(), -SIGKILL);
 }
 
+TEST_P(FamilyDeadlocks, OneIsKnownAgainWhenTheOtherProcessHasNotLookedForLong) {
+  set_deadlock_policy(DeadlockPolicy::Report);
+  process::Lock lock{"shared"};
+  Report go, errors;
+  Process waiter;
+  std::atomic<bool> joins{false};
+  Runner parent = world_.spawn([&] {
+    const std::lock_guard guard{lock};
+    waiter = child("waiter", wait_for_lock, in_fibers(), lock, std::move(go.reading), std::move(errors.writing));
+    go.go();
+    ASSERT_TRUE(soon_tells(waiter.pid()));
+    joins = true;
+    waiter.join();
+  });
+  ASSERT_TRUE(eventually([&] { return !reports().empty(); }));
+  ASSERT_TRUE(joins);
+  ASSERT_EQ(::kill(waiter.pid(), SIGSTOP), 0);
+  // Until what it told is too old to prove anything, and this process has looked since.
+  const auto looked_at = [](pid_t pid) {
+    const std::optional<Told> told = told_by(pid);
+    return told ? told->looks[0].begin : 0;
+  };
+  EXPECT_TRUE(eventually([&] { return looked_at(::getpid()) - looked_at(waiter.pid()) > 1'200'000'000; }));
+  ASSERT_EQ(::kill(waiter.pid(), SIGCONT), 0);
+  EXPECT_TRUE(tell_for_long({waiter.pid(), ::getpid()}));
+  EXPECT_EQ(reports().size(), 1u);
+  waiter.kill();
+  EXPECT_EQ(parent.join(), Ending::Returned);
+  EXPECT_EQ(waiter.exitcode(), -SIGKILL);
+}
+
 // ---- pools ----------------------------------------------------------------------------------------------------------
 
 int lock_in_task(process::Lock lock) {
