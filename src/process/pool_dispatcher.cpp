@@ -14,6 +14,7 @@
 #include <weft/base/error.hpp>
 
 #include "base/cause.hpp"
+#include "engine/descriptor.hpp"
 #include "engine/engine_thread.hpp"
 #include "port/futex.hpp"
 #include "process/large_block.hpp"
@@ -185,6 +186,7 @@ void ProcessPool::start_worker() {
   seat.memory = OwnedFd::duplicate(pages.fd());
   seat.door = OwnedFd::duplicate(door_pages_.fd());
   seat.bell = OwnedFd::duplicate(bell_.get());
+  seat.fiber_bell = OwnedFd::duplicate(fiber_bell_->fd());
   seat.name = config_.name + '_' + std::to_string(workers_made_);
   seat.most_tasks = config_.tasks_per_worker;
   seat.initializer = initializer_.bytes();

@@ -68,7 +68,9 @@ struct PoolBoard {
 struct PoolDoor {
   static constexpr std::uint32_t kLooking = 1;     ///< A thread of the pool's process looks again and again: nobody need be told.
   static constexpr std::uint32_t kSleeper = 2;     ///< A thread sleeps on this word.
-  static constexpr std::uint32_t kDispatcher = 4;  ///< The pool's own thread sleeps until its eventfd is written to.
+  static constexpr std::uint32_t kDispatcher = 4;  ///< The pool's own thread sleeps until its eventfd is written to,
+  static constexpr std::uint32_t kFiber = 8;       ///< or a fiber until its own is.
+  static constexpr std::uint32_t kSubmitter = 16;  ///< Who has submitted the only task wakes its worker, and will look next: as kLooking.
 
   std::atomic<std::uint32_t> attention{0};
 };
@@ -141,7 +143,8 @@ inline constexpr std::chrono::seconds kKeepBlocks{1};
 struct PoolSeat {
   OwnedFd memory;
   OwnedFd door;
-  OwnedFd bell;    // the eventfd
+  OwnedFd bell;        // the eventfds of the dispatcher,
+  OwnedFd fiber_bell;  // and of the fiber that listens
   OwnedFd socket;
   std::string name;
   std::uint64_t most_tasks = 0;   // then it ends; 0: never
@@ -151,7 +154,7 @@ struct PoolSeat {
   // Not taken apart as an aggregate: Clang, asked whether a vector could be two fields, instantiates the copying of what is in it.
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(memory, door, bell, socket, name, most_tasks, initializer, initializer_descriptors);
+    archive(memory, door, bell, fiber_bell, socket, name, most_tasks, initializer, initializer_descriptors);
   }
 };
 

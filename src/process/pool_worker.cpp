@@ -34,6 +34,7 @@ class PoolWorker {
       : link_{SharedPages{std::move(seat.memory), PoolLink::bytes()}, std::move(seat.socket)},
         door_pages_{std::move(seat.door), sizeof(PoolDoor)},
         bell_{std::move(seat.bell)},
+        fiber_bell_{std::move(seat.fiber_bell)},
         name_{std::move(seat.name)},
         most_tasks_{seat.most_tasks},
         initializer_{std::move(seat.initializer)},
@@ -99,9 +100,8 @@ class PoolWorker {
     PoolBoard& shared = board();
     for (;;) {
       if (has_work(slot)) return true;
-      if (spins_.spin([&] { return has_work(slot) || shared.closing.load(std::memory_order_relaxed) != 0; })) {
-        if (has_work(slot)) return true;
-      }
+      look_on(slot);
+      if (has_work(slot)) return true;
       shared.asleep.store(1, std::memory_order_seq_cst);
       std::atomic_thread_fence(std::memory_order_seq_cst);
       if (!has_work(slot) && shared.closing.load(std::memory_order_acquire) == 0) {
@@ -114,10 +114,19 @@ class PoolWorker {
     }
   }
 
+  /// Not after the first task that came later than it would ever have looked on: there will hardly be another at once, and whoever waits for
+  /// this one may need this very processor.
+  void look_on(const PoolSlot& slot) noexcept {
+    if (std::exchange(slept_long_, false)) return;
+    (void)spins_.spin([&] { return has_work(slot) || board().closing.load(std::memory_order_relaxed) != 0; });
+  }
+
   /// Until the pool says otherwise, or now and then.
   void sleep() noexcept {
+    const std::int64_t since = Deadline::now_nanoseconds();
     const Deadline deadline = keeps_blocks_ ? Deadline::after(kKeepBlocks) : Deadline::never();
     const int woken = port::futex_wait_shared(port::futex_word(board().asleep), 1, deadline);
+    slept_long_ = Deadline::now_nanoseconds() - since > spins_.most();
     if (!keeps_blocks_ || woken != -ETIMEDOUT) return;
     LargeBlock::trim(kKeepBlocks);
     keeps_blocks_ = false;
@@ -220,28 +229,31 @@ class PoolWorker {
     auto& attention = reinterpret_cast<PoolDoor*>(door_pages_.data())->attention;
     // With the fence of who asks to be told: either he sees the slot, or we see that he asks.
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    for (std::uint32_t seen = attention.load(std::memory_order_relaxed); seen != 0 && !(seen & PoolDoor::kLooking);
+    for (std::uint32_t seen = attention.load(std::memory_order_relaxed); seen != 0 && !(seen & (PoolDoor::kLooking | PoolDoor::kSubmitter));
          seen = attention.load(std::memory_order_relaxed)) {
       if (seen & PoolDoor::kSleeper) {
         if (!(attention.fetch_and(~PoolDoor::kSleeper, std::memory_order_acq_rel) & PoolDoor::kSleeper)) continue;
         port::futex_wake_shared(port::futex_word(attention), 1);
         return;
       }
-      if (!(attention.fetch_and(~PoolDoor::kDispatcher, std::memory_order_acq_rel) & PoolDoor::kDispatcher)) continue;
+      const std::uint32_t who = seen & PoolDoor::kFiber ? PoolDoor::kFiber : PoolDoor::kDispatcher;
+      if (!(attention.fetch_and(~who, std::memory_order_acq_rel) & who)) continue;
       const std::uint64_t one = 1;
-      [[maybe_unused]] const auto written = ::write(bell_.get(), &one, sizeof one);
+      const OwnedFd& bell = who == PoolDoor::kFiber ? fiber_bell_ : bell_;
+      [[maybe_unused]] const auto written = ::write(bell.get(), &one, sizeof one);
       return;
     }
   }
 
   PoolLink link_;
   SharedPages door_pages_;
-  OwnedFd bell_;
+  OwnedFd bell_, fiber_bell_;
   const std::string name_;
   const std::uint64_t most_tasks_;
   std::vector<std::byte> initializer_;
   bool keeps_blocks_ = false;  // memory of large values, to be used again
   SpinBudget spins_;
+  bool slept_long_ = false;
   std::vector<OwnedFd> initializer_descriptors_;
   port::ThrowTrace thrown_;  // of the task that failed last
 };

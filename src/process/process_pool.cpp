@@ -14,6 +14,7 @@
 #include <weft/base/error.hpp>
 #include <weft/sync/scope.hpp>
 
+#include "engine/descriptor.hpp"
 #include "engine/helper_pool.hpp"
 #include "engine/thread_context.hpp"
 #include "port/futex.hpp"
@@ -43,13 +44,22 @@ T read_once(const T& shared) noexcept {
   return *static_cast<const volatile T*>(&shared);
 }
 
-/// No context of this process can end the wait for a worker: whoever searches beyond knows who may (far_holders.hpp).
-std::size_t nobody_here(const void*, std::uint64_t*, std::size_t) noexcept { return 0; }
-
 bool can_wait_for_two_words() noexcept {
   const std::uint32_t zero = 0;
   const port::FutexWord words[] = {{&zero, 1, false}, {&zero, 1, false}};
   return port::futex_wait_any(words, 2, Deadline::already()) != -ENOSYS;
+}
+
+OwnedFd make_bell(const std::string& what) {
+  OwnedFd bell{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  if (!bell) throw OSError{errno, what};
+  return bell;
+}
+
+Descriptor* adopt_bell(OwnedFd bell) {
+  Descriptor* const adopted = Descriptor::adopt(bell.get(), Descriptor::Nature::Message);
+  (void)bell.release();
+  return adopted;
 }
 
 }  // namespace
@@ -65,6 +75,8 @@ void end_process_pool(ProcessPoolCore& pool, int exceptions_before) noexcept {
   pool.shutdown(true, std::uncaught_exceptions() > exceptions_before);
 }
 
+void ProcessPool::DisposeDescriptor::operator()(Descriptor* descriptor) const noexcept { descriptor->dispose(); }
+
 std::string RemoteTask::describe() const {
   if (function) return function_name(function);
   return function_type ? readable_type(function_type->name()) : std::string{"a task"};
@@ -74,12 +86,12 @@ ProcessPool::ProcessPool(ProcessPoolConfig config)
     : initializer_{std::move(config.initializer)},
       config_{completed(std::move(config))},
       method_{config_.method.value_or(process::get_start_method())},
-      can_lead_{can_wait_for_two_words()},
+      can_sleep_beside_{can_wait_for_two_words()},
       door_pages_{"weft-pool-door", sizeof(PoolDoor)},
       attention_{(::new (door_pages_.data()) PoolDoor)->attention},
-      bell_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
+      bell_{make_bell(what("making it"))},
+      fiber_bell_{adopt_bell(make_bell(what("making it")))} {
   if (method_ != StartMethod::Fork) require_main_line(process::to_string(method_).data());
-  if (!bell_) throw OSError{errno, what("making it")};
   if (config_.most_pending != 0) room_.emplace(static_cast<std::ptrdiff_t>(config_.most_pending + config_.most_workers));
 }
 
@@ -250,61 +262,81 @@ void ProcessPool::refuse() const {
 }
 
 void ProcessPool::submit(RemoteTask& task) {
-  bool nudge_dispatcher = false;
-  bool looks = false;
-  bool accepted = false;
-  bool failed = false;
+  Then then = Then::Nothing;
   try {
     if (is_left_behind() || is_closed()) refuse();
     if (room_) wait_for_room();
-    try {
-      if (!task.failure && task.parcel.bytes().size() > kAreaBytes) (void)task.parcel.block();
-      if (task.parcel.descriptors().size() >= kMostDescriptors)
-        throw Error{what("submit to") + ": the arguments have " + std::to_string(task.parcel.descriptors().size()) +
-                    " descriptors; a task takes fewer than " + std::to_string(kMostDescriptors)};
-    } catch (...) {
-      task.failure = std::current_exception();
-    }
-    failed = task.failure != nullptr;
-    {
-      Wakes wakes;
-      const std::lock_guard guard{lock_};
-      accepted = !closed_.load(std::memory_order_relaxed);
-      if (accepted) {
-        unfinished_.fetch_add(1, std::memory_order_relaxed);
-        if (failed) task.allowed.limit = {};
-        if (!failed) {
-          task.place = RemoteTask::Place::InLine;
-          line_.push_back(task);
-          fill(wakes);
-          looks = ++submits_ % 16 == 0;
-          const auto* worker = static_cast<const Worker*>(task.worker);
-          const bool at_once = worker && worker->in_flight == 1;
-          if (!at_once && workers_.size() < config_.most_workers) nudge_dispatcher = !std::exchange(more_workers_asked_for_, true);
-          if (may_be_forgotten()) nudge_dispatcher = true;
-          if (const std::int64_t limit = task.allowed.limit.count()) {
-            ++limited_;
-            least_limit_ = std::min(least_limit_, limit);
-            if (Deadline::now_nanoseconds() + limit < next_look_.load(std::memory_order_seq_cst)) nudge_dispatcher = true;
-          }
-        }
-      }
-    }
+    make_ready(task);
+    const std::optional<Then> accepted = accept(task);
     if (!accepted) {
       if (room_) room_->release();
       refuse();
     }
+    then = *accepted;
   } catch (...) {
     task.future().release();
     throw;
   }
-  if (failed) {
-    finish(task);
-  } else if (nudge_dispatcher) {
-    nudge();
-  } else if (looks) {
-    drain();  // whoever submits many keeps the workers busy himself
+  switch (then) {
+    case Then::Nothing: return;
+    case Then::Finish: return finish(task);
+    case Then::Nudge: return nudge();
+    case Then::Look: break;
+    case Then::LookInCharge: attention_.fetch_and(~PoolDoor::kSubmitter, std::memory_order_seq_cst); break;
   }
+  drain();
+}
+
+// What cannot be sent is the failure of the task.
+void ProcessPool::make_ready(RemoteTask& task) const noexcept {
+  try {
+    if (!task.failure && task.parcel.bytes().size() > kAreaBytes) (void)task.parcel.block();
+    if (task.parcel.descriptors().size() >= kMostDescriptors)
+      throw Error{what("submit to") + ": the arguments have " + std::to_string(task.parcel.descriptors().size()) +
+                  " descriptors; a task takes fewer than " + std::to_string(kMostDescriptors)};
+  } catch (...) {
+    task.failure = std::current_exception();
+  }
+}
+
+// What is to be done next; nothing: the pool has been closed. From here on the task may have come to its end.
+std::optional<ProcessPool::Then> ProcessPool::accept(RemoteTask& task) {
+  Wakes wakes;
+  const std::lock_guard guard{lock_};
+  if (closed_.load(std::memory_order_relaxed)) return std::nullopt;
+  const bool alone = unfinished_.fetch_add(1, std::memory_order_seq_cst) == 0;
+  // Whoever looks after a single task, its own, is no longer relied on. With his own order either he sees this one, or we see him.
+  constexpr std::uint32_t kForOneTask = PoolDoor::kFiber | PoolDoor::kSubmitter;
+  if (attention_.load(std::memory_order_seq_cst) & kForOneTask) attention_.fetch_and(~kForOneTask, std::memory_order_seq_cst);
+  if (task.failure) {
+    task.allowed.limit = {};
+    return Then::Finish;
+  }
+  task.place = RemoteTask::Place::InLine;
+  line_.push_back(task);
+  fill(wakes);
+  const auto* worker = static_cast<const Worker*>(task.worker);
+  const bool at_once = worker && worker->in_flight == 1;
+  bool nudges = !at_once && workers_.size() < config_.most_workers && !std::exchange(more_workers_asked_for_, true);
+  nudges = may_be_forgotten() || nudges;
+  nudges = note_limit(task) || nudges;
+  if (nudges) return Then::Nudge;
+  if (alone && wakes.any()) {
+    // The worker may take this very processor now, and be done before we have it back: then the result is ours to take.
+    attention_.fetch_or(PoolDoor::kSubmitter, std::memory_order_seq_cst);
+    return Then::LookInCharge;
+  }
+  // Whoever submits many keeps the workers busy himself.
+  return ++submits_ % 16 == 0 ? Then::Look : Then::Nothing;
+}
+
+// With the lock. Whether the dispatcher would look too late.
+bool ProcessPool::note_limit(const RemoteTask& task) noexcept {
+  const std::int64_t limit = task.allowed.limit.count();
+  if (limit == 0) return false;
+  ++limited_;
+  least_limit_ = std::min(least_limit_, limit);
+  return Deadline::now_nanoseconds() + limit < next_look_.load(std::memory_order_seq_cst);
 }
 
 void ProcessPool::wait_for_room() {
@@ -317,7 +349,7 @@ void ProcessPool::wait_for_room() {
     if (!way.enlist() && disarm(self)) continue;
     const Explained* explained = &room_for_reports_;
     const Outcome outcome =
-        park(self, {.kind = WaitKind::Room, .object = explained, .holders = &nobody_here, .outside = true}, Deadline::never());
+        park(self, {.kind = WaitKind::Room, .object = explained, .holders = &ProcessPool::no_holders, .outside = true}, Deadline::never());
     if (outcome == kFired) return;  // the permit was handed over
     way.withdraw();
     throw_interruption();
@@ -395,102 +427,6 @@ std::vector<int> ProcessPool::workers_needed_for_room() {
     }
   }
   return unbegun_or_begun == unfinished_.load(std::memory_order_acquire) ? all_workers() : std::vector<int>{};
-}
-
-/// The thread that looks after the workers while it waits. Whoever comes second waits as usual.
-class ProcessPool::Leading {
- public:
-  explicit Leading(ProcessPool& pool) noexcept : pool_{pool} {}
-  Leading(const Leading&) = delete;
-  Leading& operator=(const Leading&) = delete;
-  // What is done after this the dispatcher is told of; what was done before, and told to us or to nobody, is seen by the last look.
-  ~Leading() {
-    pool_.attention_.fetch_and(~(PoolDoor::kLooking | PoolDoor::kSleeper), std::memory_order_seq_cst);
-    pool_.leading_.store(false, std::memory_order_release);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    pool_.drain();
-  }
-
- private:
-  ProcessPool& pool_;
-};
-
-class ProcessPool::LookBeside final : public ThreadContext::Beside {
- public:
-  LookBeside(ProcessPool& pool, FutureState& future, Deadline deadline, const Context& self) noexcept
-      : pool_{pool}, future_{future}, deadline_{deadline}, self_{self} {
-    word = &pool.attention_;
-  }
-
-  std::uint32_t look() noexcept override {
-    std::atomic<std::uint32_t>& attention = pool_.attention_;
-    if (!std::exchange(has_just_looked_, false)) (void)pool_.look_on(future_, self_, deadline_);
-    // Asked first, looked then: see PoolWorker::tell_pool().
-    attention.fetch_or(PoolDoor::kSleeper, std::memory_order_seq_cst);
-    attention.fetch_and(~PoolDoor::kLooking, std::memory_order_seq_cst);
-    pool_.drain();
-    return attention.load(std::memory_order_relaxed) | PoolDoor::kSleeper;  // another than it is: look again at once
-  }
-
- private:
-  ProcessPool& pool_;
-  FutureState& future_;
-  const Deadline deadline_;
-  const Context& self_;
-  bool has_just_looked_ = true;
-};
-
-// A thread looks for as long as that has been worth it of late, ahead of all that a sleep takes.
-bool ProcessPool::look_on(FutureState& future, const Context& self, Deadline deadline) noexcept {
-  attention_.fetch_or(PoolDoor::kLooking, std::memory_order_seq_cst);
-  // A worker that has just been woken may need this very processor: then looking on costs more than sleeping at once.
-  if (woke_a_worker_.load(std::memory_order_relaxed)) {
-    woke_a_worker_.store(false, std::memory_order_relaxed);
-    return false;
-  }
-  const auto is_over = [&] { return future.done() || self.cancel_requested(); };
-  while (!is_over() && spins_.spin([&] { return drain() != 0 || is_over(); })) {
-    if (deadline.has_passed()) break;
-  }
-  return future.done();
-}
-
-// A fiber does not sleep here, as its worker has others to run; but it looks for as long as waking the dispatcher, and then its worker,
-// would cost at least.
-bool ProcessPool::look_briefly(FutureState& future) noexcept {
-  attention_.fetch_or(PoolDoor::kLooking, std::memory_order_seq_cst);
-  return fiber_spins_.spin([&] {
-    drain();
-    return future.done();
-  });
-}
-
-bool ProcessPool::advance(FutureState& future, Deadline deadline) {
-  if (is_left_behind()) return false;
-  Context& self = current_context();
-  if (deadline.has_passed()) {
-    drain();
-    return future.done();
-  }
-  if (leading_.exchange(true, std::memory_order_acquire)) return false;
-  const Leading leading{*this};
-  if (self.is_fiber() || !can_lead_) return look_briefly(future);
-  if (look_on(future, self, deadline)) return true;
-  Entry entry;
-  if (!arm(self, entry, Interruptible::Yes)) throw_interruption();
-  if (!future.enlist(entry)) {
-    disarm_granted(self);
-    return true;
-  }
-  LookBeside beside{*this, future, deadline, self};
-  const Explained* explained = &future;
-  Wait record{.kind = WaitKind::Future, .object = explained, .holders = &nobody_here};
-  record.outside = true;
-  const Outcome outcome = own_thread_context().park_beside(beside, record, deadline);
-  if (outcome == kFired) return true;
-  future.withdraw(entry);
-  if (outcome == kInterrupted) throw_interruption();
-  return false;
 }
 
 // ---- the end of the pool --------------------------------------------------------------------------------------------

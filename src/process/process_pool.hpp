@@ -22,6 +22,8 @@
 
 namespace weft::detail {
 
+class Descriptor;
+
 /// Processes that do tasks.
 ///
 /// A task waits in line, or in a slot of a worker's ring, so that the worker finds its next task when it has done one. How many are given ahead need
@@ -29,9 +31,8 @@ namespace weft::detail {
 /// between a worker and cancel(). Only tasks with descriptors, large ones among them, are given to a worker that has nothing else, since a
 /// descriptor that has been sent cannot be taken back.
 ///
-/// Whoever comes by may drain(): take what is done out of the rings, fill them again, and make the futures true. A thread that waits for a result does
-/// so itself, and sleeps on the word that workers look at (PoolDoor); when none does, the dispatcher, a thread of weft's own, is
-/// told. It alone starts and buries workers and watches the limits of tasks. What users have given to be called, when a future is done, is
+/// Whoever comes by may drain(): take what is done out of the rings, fill them again, and make the futures true. Who waits for a result does
+/// so itself, and is told by the workers (PoolDoor); when nobody does, the dispatcher, a thread of weft's own, is told. It alone starts and buries workers and watches the limits of tasks. What users have given to be called, when a future is done, is
 /// called by one helper thread at a time.
 ///
 /// Locks: lock_ is for a few instructions, and system calls that do not wait; nothing of the user's runs, and no future is touched, under it.
@@ -105,6 +106,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   /// Usually one.
   class Links {
    public:
+    [[nodiscard]] bool any() const noexcept { return first_ != nullptr; }
     void add(const std::shared_ptr<PoolLink>& link) { (first_ ? others_.emplace_back() : first_) = link; }
     template <class F>
     void for_each(F f) const {
@@ -130,6 +132,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
     Wakes& operator=(const Wakes&) = delete;
     ~Wakes();
     void add(const std::shared_ptr<PoolLink>& link) { links_.add(link); }
+    [[nodiscard]] bool any() const noexcept { return links_.any(); }
 
    private:
     Links links_;
@@ -156,7 +159,13 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
     std::size_t missing = 0;  // tasks that wait, and for which no worker is idle or will be
   };
   class Leading;
+  class Listening;
   class LookBeside;
+  struct DisposeDescriptor {
+    void operator()(Descriptor* descriptor) const noexcept;
+  };
+  /// No context of this process can end the wait for a worker: whoever searches beyond knows who may (far_holders.hpp).
+  static std::size_t no_holders(const void*, std::uint64_t*, std::size_t) noexcept { return 0; }
 
   // ---- pool_placement.cpp: with lock_ ----
   void fill(Wakes& wakes) noexcept;
@@ -178,11 +187,13 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   // ---- process_pool.cpp: without ----
   [[nodiscard]] std::vector<int> all_workers() const;  // but this one with it
   void wait_for_room();
+  enum class Then : std::uint8_t { Nothing, Finish, Nudge, Look, LookInCharge };
+  void make_ready(RemoteTask& task) const noexcept;
+  [[nodiscard]] std::optional<Then> accept(RemoteTask& task);
+  [[nodiscard]] bool note_limit(const RemoteTask& task) noexcept;
   [[nodiscard]] std::vector<int> workers_needed_for_room();
   void explain_as(const char* where, char* text, std::size_t room) const noexcept;
   std::size_t drain() noexcept;
-  [[nodiscard]] bool look_on(FutureState& future, const Context& self, Deadline deadline) noexcept;
-  [[nodiscard]] bool look_briefly(FutureState& future) noexcept;
   std::size_t finish(Ended& ended) noexcept;
   void finish(RemoteTask& task) noexcept;
   void read_reply(RemoteTask& task);
@@ -199,6 +210,13 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   void nudge() noexcept;
   [[nodiscard]] bool is_left_behind() const noexcept { return process_ != this_process(); }
   [[nodiscard]] std::string what(const char* operation) const;
+
+  // ---- pool_leader.cpp: whoever waits for a result ----
+  [[nodiscard]] bool begin_to_look() noexcept;
+  [[nodiscard]] bool look_on(FutureState& future, const Context& self, Deadline deadline) noexcept;
+  [[nodiscard]] bool look_briefly(FutureState& future) noexcept;
+  [[nodiscard]] bool lead_on_thread(FutureState& future, const Wait& record, Deadline deadline);
+  [[nodiscard]] bool listen_on_fiber(FutureState& future, const Wait& record, Deadline deadline);
 
   // ---- pool_size.cpp: the dispatcher's own ----
   [[nodiscard]] std::int64_t when_to_start() noexcept;
@@ -230,10 +248,11 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   const ProcessPoolConfig config_;
   const StartMethod method_;
   const std::uint32_t process_ = this_process();
-  const bool can_lead_;
+  const bool can_sleep_beside_;  // a thread, on two words at once
   SharedPages door_pages_;
   std::atomic<std::uint32_t>& attention_;
-  OwnedFd bell_;
+  OwnedFd bell_;  // the dispatcher's
+  std::unique_ptr<Descriptor, DisposeDescriptor> fiber_bell_;  // of the fiber that listens; never read, as each write is an event
   std::optional<Semaphore> room_;
   Room room_for_reports_{*this};
 
@@ -259,6 +278,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   std::atomic<bool> terminated_{false};   // the same
   std::atomic<std::size_t> unfinished_{0};  // tasks submitted, and not yet told of
   std::atomic<bool> leading_{false};
+  std::atomic<bool> listening_{false};
   std::atomic<std::int64_t> next_look_{0};  // until when the dispatcher sleeps
   std::atomic<bool> woke_a_worker_{false};
   std::atomic<std::int64_t> block_used_at_{0};  // by a large value, the last time; 0: none is kept

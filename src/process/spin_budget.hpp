@@ -32,6 +32,8 @@ class SpinBudget {
     return false;
   }
 
+  [[nodiscard]] std::int64_t most() const noexcept { return most_; }
+
  private:
   const std::int64_t most_;
   std::int64_t nanoseconds_;

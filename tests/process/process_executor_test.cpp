@@ -27,6 +27,7 @@
 #include "port/debug_info.hpp"
 #include "process/process_kinds.hpp"
 #include "support/stress.hpp"
+#include "support/world.hpp"
 
 // What an executor of processes shares with all others, and what it adds.
 namespace weft::test {
@@ -578,6 +579,28 @@ TEST(ProcessExecutorWorkers, ATaskBehindALongOneGoesToAnotherThoughNobodyWaits) 
     for (const Future<int>& future : behind) EXPECT_TRUE(eventually([&] { return future.done(); }));
     obstacle.remove();
     EXPECT_EQ(held.get(), 1);
+  }
+}
+
+// A fiber that waits for a result is told through its runtime; others who wait are not.
+TEST(ProcessExecutorWorkers, NobodyDependsOnTheRuntimeOfAFiberThatWaits) {
+  ProcessPoolExecutor pool{2};
+  World fibers{kFibers1};
+  for (int round = 0; round < 20 && !testing::Test::HasFailure(); ++round) {
+    const Obstacle obstacle;
+    Runner waiting = fibers.spawn([&] { EXPECT_EQ(pool.submit(wait_until_gone, obstacle.path()).get(), 1); });
+    EXPECT_TRUE(waiting.soon_waits_in(detail::WaitKind::Future));
+    std::atomic<bool> goes_on{true}, has_the_worker{false};
+    Runner keeper = fibers.spawn([&] {
+      for (has_the_worker = true; goes_on;) ::usleep(100);
+    });
+    EXPECT_TRUE(eventually([&] { return has_the_worker.load(); }));
+    const Future<int> of_others = pool.submit(twice, round);
+    EXPECT_TRUE(eventually([&] { return of_others.done(); }));
+    goes_on = false;
+    obstacle.remove();
+    EXPECT_EQ(waiting.join(), Ending::Returned);
+    EXPECT_EQ(keeper.join(), Ending::Returned);
   }
 }
 

@@ -1,0 +1,179 @@
+// Whoever waits for a result of a pool of processes looks after its workers meanwhile: a thread sleeps on the word that they look at, a
+// fiber on an eventfd of its runtime's reactor. So that between a worker and who waits for it there is no third thread.
+
+#include <atomic>
+#include <utility>
+
+#include "engine/descriptor.hpp"
+#include "engine/thread_context.hpp"
+#include "process/process_pool.hpp"
+
+namespace weft::detail {
+
+using Direction = Descriptor::Direction;
+
+/// The context that looks after the workers. Whoever comes second waits as usual.
+class ProcessPool::Leading {
+ public:
+  explicit Leading(ProcessPool& pool) noexcept : pool_{pool} {}
+  Leading(const Leading&) = delete;
+  Leading& operator=(const Leading&) = delete;
+  // What is done after this the dispatcher is told of; what was done before, and told to us or to nobody, is seen by the last look.
+  ~Leading() {
+    pool_.attention_.fetch_and(~(PoolDoor::kLooking | PoolDoor::kSleeper), std::memory_order_seq_cst);
+    pool_.leading_.store(false, std::memory_order_release);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    pool_.drain();
+  }
+
+ private:
+  ProcessPool& pool_;
+};
+
+// While it is set nobody need be told. False: a worker has just been woken. It may need this very processor, so that to look on would cost
+// more than to sleep at once.
+bool ProcessPool::begin_to_look() noexcept {
+  attention_.fetch_or(PoolDoor::kLooking, std::memory_order_seq_cst);
+  if (!woke_a_worker_.load(std::memory_order_relaxed)) return true;
+  woke_a_worker_.store(false, std::memory_order_relaxed);
+  return false;
+}
+
+bool ProcessPool::advance(FutureState& future, Deadline deadline) {
+  if (is_left_behind()) return false;
+  if (deadline.has_passed()) {
+    drain();
+    return future.done();
+  }
+  const Explained* explained = &future;
+  const Wait record{.kind = WaitKind::Future, .object = explained, .holders = &no_holders, .outside = true};
+  const bool on_fiber = current_context().is_fiber();
+  if (!leading_.exchange(true, std::memory_order_acquire)) {
+    const Leading leading{*this};
+    if (!on_fiber && can_sleep_beside_) return lead_on_thread(future, record, deadline);
+    if (look_briefly(future)) return true;
+  }
+  return on_fiber && listen_on_fiber(future, record, deadline);
+}
+
+// For as long as to wake others would cost at least: a worker of fibers has others to run.
+bool ProcessPool::look_briefly(FutureState& future) noexcept {
+  if (!begin_to_look()) return false;
+  return fiber_spins_.spin([&] {
+    drain();
+    return future.done();
+  });
+}
+
+// ---- threads --------------------------------------------------------------------------------------------------------
+
+class ProcessPool::LookBeside final : public ThreadContext::Beside {
+ public:
+  LookBeside(ProcessPool& pool, FutureState& future, Deadline deadline, const Context& self) noexcept
+      : pool_{pool}, future_{future}, deadline_{deadline}, self_{self} {
+    word = &pool.attention_;
+  }
+
+  std::uint32_t look() noexcept override {
+    if (!std::exchange(has_just_looked_, false)) (void)pool_.look_on(future_, self_, deadline_);
+    std::atomic<std::uint32_t>& attention = pool_.attention_;
+    // Asked first, looked then: see PoolWorker::tell_pool().
+    attention.fetch_or(PoolDoor::kSleeper, std::memory_order_seq_cst);
+    attention.fetch_and(~PoolDoor::kLooking, std::memory_order_seq_cst);
+    pool_.drain();
+    return attention.load(std::memory_order_relaxed) | PoolDoor::kSleeper;  // another than it is: look again at once
+  }
+
+ private:
+  ProcessPool& pool_;
+  FutureState& future_;
+  const Deadline deadline_;
+  const Context& self_;
+  bool has_just_looked_ = true;
+};
+
+// For as long as that has been worth it of late, ahead of all that a sleep takes.
+bool ProcessPool::look_on(FutureState& future, const Context& self, Deadline deadline) noexcept {
+  if (!begin_to_look()) return false;
+  const auto is_over = [&] { return future.done() || self.cancel_requested(); };
+  while (!is_over() && spins_.spin([&] { return drain() != 0 || is_over(); })) {
+    if (deadline.has_passed()) break;
+  }
+  return future.done();
+}
+
+bool ProcessPool::lead_on_thread(FutureState& future, const Wait& record, Deadline deadline) {
+  ThreadContext& self = own_thread_context();
+  if (look_on(future, self, deadline)) return true;
+  Entry entry;
+  if (!arm(self, entry, Interruptible::Yes)) throw_interruption();
+  if (!future.enlist(entry)) {
+    disarm_granted(self);
+    return true;
+  }
+  LookBeside beside{*this, future, deadline, self};
+  const Outcome outcome = self.park_beside(beside, record, deadline);
+  if (outcome == kFired) return true;
+  future.withdraw(entry);
+  if (outcome == kInterrupted) throw_interruption();
+  return false;
+}
+
+// ---- fibers ---------------------------------------------------------------------------------------------------------
+
+/// The fiber that workers ring for.
+class ProcessPool::Listening {
+ public:
+  explicit Listening(ProcessPool& pool) noexcept : pool_{pool} {}
+  Listening(const Listening&) = delete;
+  Listening& operator=(const Listening&) = delete;
+  // As when one ends to lead.
+  ~Listening() {
+    pool_.attention_.fetch_and(~PoolDoor::kFiber, std::memory_order_seq_cst);
+    pool_.listening_.store(false, std::memory_order_release);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    pool_.drain();
+  }
+
+ private:
+  ProcessPool& pool_;
+};
+
+// Only as long as its task is the only one: nobody else is to depend on how soon its runtime has a worker for it. By the order of
+// accept() either we see the other task, or whoever submits it sees that we listen, and ends that.
+bool ProcessPool::listen_on_fiber(FutureState& future, const Wait& record, Deadline deadline) {
+  constexpr std::size_t kDone = 0, kRang = 1;
+  if (listening_.exchange(true, std::memory_order_acquire)) return false;
+  const Listening listening{*this};
+  Context& self = current_context();
+  for (;;) {
+    const std::uint64_t seen = fiber_bell_->readiness(Direction::Read);
+    // Asked first, looked then: see PoolWorker::tell_pool().
+    attention_.fetch_or(PoolDoor::kFiber, std::memory_order_seq_cst);
+    drain();
+    fiber_bell_->drained(seen, Direction::Read);  // but for a ring since
+    if (unfinished_.load(std::memory_order_seq_cst) > 1) return future.done();
+    Entry done, rang;
+    if (!arm(self, done, Interruptible::Yes)) throw_interruption();
+    share_wait(done, rang, kRang);
+    if (!future.enlist(done)) {
+      disarm_granted(self);
+      return true;
+    }
+    const int heard = fiber_bell_->enlist(Direction::Read, rang);
+    if (heard != 0 && disarm(self)) {
+      future.withdraw(done);
+      if (heard < 0) return false;  // it cannot listen: the dispatcher will be told
+      continue;
+    }
+    // If it has come true meanwhile the wait is over before it begins.
+    const Outcome outcome = park(self, record, deadline);
+    fiber_bell_->withdraw(Direction::Read, rang);
+    future.withdraw(done);
+    if (outcome == kInterrupted) throw_interruption();
+    if (outcome == kTimedOut) return false;
+    if (selected_case(outcome) == kDone) return true;
+  }
+}
+
+}  // namespace weft::detail
