@@ -106,8 +106,7 @@ void ProcessPool::sleep(int64_t until) noexcept {
   next_look_.store(until, std::memory_order_seq_cst);
   if (stuck) until = std::min(until, now() + kMillisecond);  // descriptors that could not go: others must arrive first
   if (!much_goes_on) {
-    // Asked first, looked then: see PoolWorker::tell_pool().
-    attention_.fetch_or(PoolDoor::kDispatcher, std::memory_order_seq_cst);
+    ask_to_be_told(PoolDoor::kDispatcher);
     if (drain() != 0) return;
   }
   const bool busy = unfinished_.load(std::memory_order_relaxed) != 0;

@@ -30,7 +30,15 @@ class ProcessPool::Leading {
   ProcessPool& pool_;
 };
 
-// While it is set nobody need be told. False: a worker has just been woken. It may need this very processor, so that to look on would cost
+// Whoever is about to sleep asks first, and looks then: with the fence in PoolWorker::tell_pool() either he sees what is done, or the worker that
+// he asks.
+void ProcessPool::ask_to_be_told(std::uint32_t how, std::uint32_t instead_of) noexcept {
+  attention_.fetch_or(how, std::memory_order_seq_cst);
+  if (instead_of != 0) attention_.fetch_and(~instead_of, std::memory_order_seq_cst);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
+// Until it is over nobody need be told. False: a worker has just been woken. It may need this very processor, so that to look on would cost
 // more than to sleep at once.
 bool ProcessPool::begin_to_look() noexcept {
   attention_.fetch_or(PoolDoor::kLooking, std::memory_order_seq_cst);
@@ -76,12 +84,9 @@ class ProcessPool::LookBeside final : public ThreadContext::Beside {
 
   std::uint32_t look() noexcept override {
     if (!std::exchange(has_just_looked_, false)) (void)pool_.look_on(future_, self_, deadline_);
-    std::atomic<std::uint32_t>& attention = pool_.attention_;
-    // Asked first, looked then: see PoolWorker::tell_pool().
-    attention.fetch_or(PoolDoor::kSleeper, std::memory_order_seq_cst);
-    attention.fetch_and(~PoolDoor::kLooking, std::memory_order_seq_cst);
+    pool_.ask_to_be_told(PoolDoor::kSleeper, PoolDoor::kLooking);
     pool_.drain();
-    return attention.load(std::memory_order_relaxed) | PoolDoor::kSleeper;  // another than it is: look again at once
+    return pool_.attention_.load(std::memory_order_relaxed) | PoolDoor::kSleeper;  // another than it is: look again at once
   }
 
  private:
@@ -148,8 +153,7 @@ bool ProcessPool::listen_on_fiber(FutureState& future, const Wait& record, Deadl
   Context& self = current_context();
   for (;;) {
     const std::uint64_t seen = fiber_bell_->readiness(Direction::Read);
-    // Asked first, looked then: see PoolWorker::tell_pool().
-    attention_.fetch_or(PoolDoor::kFiber, std::memory_order_seq_cst);
+    ask_to_be_told(PoolDoor::kFiber);
     drain();
     fiber_bell_->drained(seen, Direction::Read);  // but for a ring since
     if (unfinished_.load(std::memory_order_seq_cst) > 1) return future.done();

@@ -282,7 +282,10 @@ void ProcessPool::submit(RemoteTask& task) {
     case Then::Finish: return finish(task);
     case Then::Nudge: return nudge();
     case Then::Look: break;
-    case Then::LookInCharge: attention_.fetch_and(~PoolDoor::kSubmitter, std::memory_order_seq_cst); break;
+    case Then::LookInCharge:
+      attention_.fetch_and(~PoolDoor::kSubmitter, std::memory_order_relaxed);
+      std::atomic_thread_fence(std::memory_order_seq_cst);  // whoever did not tell us because of it has done what is seen now
+      break;
   }
   drain();
 }

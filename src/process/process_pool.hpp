@@ -212,6 +212,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] std::string what(const char* operation) const;
 
   // ---- pool_leader.cpp: whoever waits for a result ----
+  void ask_to_be_told(std::uint32_t how, std::uint32_t instead_of = 0) noexcept;
   [[nodiscard]] bool begin_to_look() noexcept;
   [[nodiscard]] bool look_on(FutureState& future, const Context& self, Deadline deadline) noexcept;
   [[nodiscard]] bool look_briefly(FutureState& future) noexcept;
