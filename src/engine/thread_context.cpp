@@ -229,40 +229,6 @@ Outcome ThreadContext::park(Deadline deadline) noexcept {
   }
 }
 
-// The reverse of fall_asleep(): it is awake, and decides nothing yet. False: somebody has decided.
-bool ThreadContext::stand_up() noexcept {
-  std::uint64_t seen = waiter.load(std::memory_order_relaxed);
-  while (word::state(seen) == word::kParked) {
-    if (waiter.compare_exchange_weak(seen, (seen & ~word::kStateMask) | word::kArmed, std::memory_order_acq_rel,
-                                     std::memory_order_relaxed)) {
-      return true;
-    }
-  }
-  return false;
-}
-
-// It looks while it counts as awake, so that to decide its own wait costs no wake-up.
-Outcome ThreadContext::sleep_beside(Beside& beside, Deadline deadline) noexcept {
-  for (;;) {
-    const std::uint32_t expected = beside.look();
-    if (!fall_asleep()) return settled();
-    const std::uint64_t seen = waiter.load(std::memory_order_acquire);
-    if (word::state(seen) != word::kParked) return settled();
-    const port::FutexWord words[] = {{port::futex_low_half(waiter), static_cast<std::uint32_t>(seen), false},
-                                     {port::futex_word(*beside.word), expected, true}};
-    const int result = port::futex_wait_any(words, 2, deadline);
-    if (result == -ETIMEDOUT && settle_own(*this, word::kParked, kTimedOut)) return kTimedOut;
-    if (!stand_up()) return settled();
-  }
-}
-
-Outcome ThreadContext::park_beside(Beside& beside, Wait record, Deadline own_deadline) noexcept {
-  if (killed_before_park(*this)) return kInterrupted;
-  const ScopedDeadline until{*this, own_deadline};
-  const PublishedWait published{*this, record, until.deadline(), __builtin_frame_address(0)};
-  return until.judge(sleep_beside(beside, until.deadline()));
-}
-
 namespace {
 
 void drain(int event) noexcept {

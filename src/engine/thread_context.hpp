@@ -26,23 +26,10 @@ class ThreadContext final : public Context {
   /// Sleeps until the wait is decided or one of the entries is ready (poll(2)); then decides it as that one's outcome. Errors
   /// of poll itself are decided as the first one's: the system call that follows reports them.
   Outcome park_on(Polled polled, Wait record, Deadline deadline) noexcept;
-  /// A word in memory shared with other processes, by which they tell of what may end a wait.
-  class Beside {
-   public:
-    /// Looks at what they have done, which may decide the wait, and asks for a wake-up: while the word is what this returns,
-    /// there was nothing more.
-    virtual std::uint32_t look() noexcept = 0;
-    const std::atomic<std::uint32_t>* word = nullptr;
-
-   protected:
-    ~Beside() = default;
-  };
-  /// Sleeps until the wait is decided, and looks each time the word is woken. Linux 5.16.
-  Outcome park_beside(Beside& beside, Wait record, Deadline deadline) noexcept;
   /// Sleeps until the wait is decided, or a word that processes share is woken or is not `expected`; then decides it as kFired.
   /// Before Linux 5.16 a decision by others, a kill, is noticed after some milliseconds only: two words cannot be waited for.
   Outcome park_on_word(const std::uint32_t* shared, std::uint32_t expected, Wait record, Deadline deadline) noexcept;
-  /// Wakes whoever sleeps in park(), park_on(), park_on_word() or park_beside(). Any thread.
+  /// Wakes whoever sleeps in park(), park_on() or park_on_word(). Any thread.
   void wake() noexcept;
 
   /// Whether it belongs to a thread that exists and may do something that weft knows nothing of: one of the program's own, outside of
@@ -60,7 +47,6 @@ class ThreadContext final : public Context {
  private:
   [[nodiscard]] bool fall_asleep() noexcept;
   [[nodiscard]] bool stand_up() noexcept;
-  Outcome sleep_beside(Beside& beside, Deadline deadline) noexcept;
   [[nodiscard]] Outcome settled() noexcept;
 
   std::atomic<bool> polling_{false};

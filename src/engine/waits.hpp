@@ -31,7 +31,11 @@ struct SeenWait {
 
 /// For sums that are the same when the same contexts are in the same waits.
 [[nodiscard]] constexpr std::uint64_t mark_of_wait(std::uint64_t id, std::uint64_t epoch) noexcept {
-  return (id * 0x9E3779B97F4A7C15u) ^ epoch;
+  // Mixed (the last steps of splitmix64), so that the terms of a sum do not cancel each other.
+  std::uint64_t mixed = (id * 0x9E3779B97F4A7C15u) ^ epoch;
+  mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9u;
+  mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EBu;
+  return mixed ^ (mixed >> 31);
 }
 
 /// What a report says about one wait.

@@ -339,9 +339,9 @@ void ProcessPool::bury(std::unique_ptr<Worker> worker, int exit_code) noexcept {
     }
     // A task that was begun, here or by another, shows that workers can be started.
     if (std::exchange(replies_at_last_death_, replies_) != replies_ || had_begun) deaths_in_a_row_ = 0;
-    // The one who was to be told by it, and was not: it died on the way.
-    if (attention_.fetch_and(~PoolDoor::kSleeper, std::memory_order_acq_rel) & PoolDoor::kSleeper)
-      port::futex_wake_shared(port::futex_word(attention_), 1);
+    // It may have died on the way to tell a thread that sleeps: that one looks, and asks again.
+    attention_.fetch_and(~PoolDoor::kSleeper, std::memory_order_acq_rel);
+    port::futex_wake_shared(port::futex_word(attention_), 1);
     fill(wakes);
   }
   while (RemoteTask* victim = victims.pop_front()) {

@@ -2,10 +2,10 @@
 // fiber on an eventfd of its runtime's reactor. So that between a worker and who waits for it there is no third thread.
 
 #include <atomic>
-#include <utility>
 
 #include "engine/descriptor.hpp"
 #include "engine/thread_context.hpp"
+#include "port/futex.hpp"
 #include "process/process_pool.hpp"
 
 namespace weft::detail {
@@ -68,60 +68,45 @@ bool ProcessPool::advance(FutureState& future, Deadline deadline) {
 bool ProcessPool::look_briefly(FutureState& future) noexcept {
   if (!begin_to_look()) return false;
   return fiber_spins_.spin([&] {
-    drain();
+    drain(PoolDoor::kLooking);
     return future.done();
   });
 }
 
 // ---- threads --------------------------------------------------------------------------------------------------------
 
-class ProcessPool::LookBeside final : public ThreadContext::Beside {
- public:
-  LookBeside(ProcessPool& pool, FutureState& future, Deadline deadline, const Context& self) noexcept
-      : pool_{pool}, future_{future}, deadline_{deadline}, self_{self} {
-    word = &pool.attention_;
-  }
-
-  std::uint32_t look() noexcept override {
-    if (!std::exchange(has_just_looked_, false)) (void)pool_.look_on(future_, self_, deadline_);
-    pool_.ask_to_be_told(PoolDoor::kSleeper, PoolDoor::kLooking);
-    pool_.drain();
-    return pool_.attention_.load(std::memory_order_relaxed) | PoolDoor::kSleeper;  // another than it is: look again at once
-  }
-
- private:
-  ProcessPool& pool_;
-  FutureState& future_;
-  const Deadline deadline_;
-  const Context& self_;
-  bool has_just_looked_ = true;
-};
-
 // For as long as that has been worth it of late, ahead of all that a sleep takes.
 bool ProcessPool::look_on(FutureState& future, const Context& self, Deadline deadline) noexcept {
   if (!begin_to_look()) return false;
   const auto is_over = [&] { return future.done() || self.cancel_requested(); };
-  while (!is_over() && spins_.spin([&] { return drain() != 0 || is_over(); })) {
+  while (!is_over() && spins_.spin([&] { return drain(PoolDoor::kLooking) != 0 || is_over(); })) {
     if (deadline.has_passed()) break;
+    if (!(attention_.load(std::memory_order_relaxed) & PoolDoor::kLooking)) attention_.fetch_or(PoolDoor::kLooking, std::memory_order_relaxed);
   }
   return future.done();
 }
 
+// It looks outside of the wait: to receive a result may be a wait of its own.
 bool ProcessPool::lead_on_thread(FutureState& future, const Wait& record, Deadline deadline) {
   ThreadContext& self = own_thread_context();
-  if (look_on(future, self, deadline)) return true;
-  Entry entry;
-  if (!arm(self, entry, Interruptible::Yes)) throw_interruption();
-  if (!future.enlist(entry)) {
-    disarm_granted(self);
-    return true;
+  const ScopedDeadline until{self, deadline};
+  for (;;) {
+    if (look_on(future, self, until.deadline())) return true;
+    ask_to_be_told(PoolDoor::kSleeper, PoolDoor::kLooking);
+    drain(PoolDoor::kSleeper);
+    const std::uint32_t asked = attention_.load(std::memory_order_relaxed) | PoolDoor::kSleeper;  // another than it is: look again at once
+    Entry entry;
+    if (!arm(self, entry, Interruptible::Yes)) throw_interruption();
+    if (!future.enlist(entry)) {
+      disarm_granted(self);
+      return true;
+    }
+    const Outcome outcome = self.park_on_word(port::futex_word(attention_), asked, record, deadline);
+    future.withdraw(entry);
+    if (outcome == kInterrupted) throw_interruption();
+    if (outcome == kTimedOut) return false;
+    if (future.done()) return true;
   }
-  LookBeside beside{*this, future, deadline, self};
-  const Outcome outcome = self.park_beside(beside, record, deadline);
-  if (outcome == kFired) return true;
-  future.withdraw(entry);
-  if (outcome == kInterrupted) throw_interruption();
-  return false;
 }
 
 // ---- fibers ---------------------------------------------------------------------------------------------------------
@@ -145,7 +130,8 @@ class ProcessPool::Listening {
 };
 
 // Only as long as its task is the only one: nobody else is to depend on how soon its runtime has a worker for it. By the order of
-// accept() either we see the other task, or whoever submits it sees that we listen, and ends that.
+// accept() either we see the other task, or whoever submits it sees that we listen, and ends that. Whoever else may be interested in this one,
+// a callback or the end of the pool, depends on it for some milliseconds: see PoolWorker::sleep().
 bool ProcessPool::listen_on_fiber(FutureState& future, const Wait& record, Deadline deadline) {
   constexpr std::size_t kDone = 0, kRang = 1;
   if (listening_.exchange(true, std::memory_order_acquire)) return false;
@@ -154,9 +140,10 @@ bool ProcessPool::listen_on_fiber(FutureState& future, const Wait& record, Deadl
   for (;;) {
     const std::uint64_t seen = fiber_bell_->readiness(Direction::Read);
     ask_to_be_told(PoolDoor::kFiber);
-    drain();
+    drain(PoolDoor::kFiber);
     fiber_bell_->drained(seen, Direction::Read);  // but for a ring since
     if (unfinished_.load(std::memory_order_seq_cst) > 1) return future.done();
+    if (!future.done() && !(attention_.load(std::memory_order_relaxed) & PoolDoor::kFiber)) continue;
     Entry done, rang;
     if (!arm(self, done, Interruptible::Yes)) throw_interruption();
     share_wait(done, rang, kRang);

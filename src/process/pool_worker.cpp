@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <exception>
@@ -27,6 +28,8 @@ namespace weft::detail {
 using process::detail::LargeBlock;
 
 namespace {
+
+constexpr std::chrono::milliseconds kPatienceWithFiber{5};
 
 class PoolWorker {
  public:
@@ -65,7 +68,7 @@ class PoolWorker {
         tell_pool();
         return;
       }
-      tell_pool();
+      tell_pool(&slot);
     }
   }
 
@@ -123,11 +126,16 @@ class PoolWorker {
 
   /// Until the pool says otherwise, or now and then.
   void sleep() noexcept {
+    if (told_fiber_of_ && told_fiber_of_->state.load(std::memory_order_acquire) != SlotState::Done) told_fiber_of_ = nullptr;
     const std::int64_t since = Deadline::now_nanoseconds();
-    const Deadline deadline = keeps_blocks_ ? Deadline::after(kKeepBlocks) : Deadline::never();
-    const int woken = port::futex_wait_shared(port::futex_word(board().asleep), 1, deadline);
+    const Deadline deadline = told_fiber_of_ ? Deadline::after(kPatienceWithFiber) : keeps_blocks_ ? Deadline::after(kKeepBlocks) : Deadline::never();
+    const bool is_late = port::futex_wait_shared(port::futex_word(board().asleep), 1, deadline) == -ETIMEDOUT;
     slept_long_ = Deadline::now_nanoseconds() - since > spins_.most();
-    if (!keeps_blocks_ || woken != -ETIMEDOUT) return;
+    if (!is_late) return;
+    if (told_fiber_of_) {
+      if (std::exchange(told_fiber_of_, nullptr)->state.load(std::memory_order_acquire) == SlotState::Done) ring(bell_);
+      return;
+    }
     LargeBlock::trim(kKeepBlocks);
     keeps_blocks_ = false;
   }
@@ -225,24 +233,34 @@ class PoolWorker {
 
   /// Whoever is in charge there learns that something is done; see PoolDoor. A worker that is killed within strands nobody: the
   /// pool's dispatcher wakes up by its end, looks at all slots, and wakes who sleeps.
-  void tell_pool() noexcept {
+  /// `result`: the slot that is done, if it is one; of other things a fiber that listens is not told.
+  void tell_pool(const PoolSlot* result = nullptr) noexcept {
     auto& attention = reinterpret_cast<PoolDoor*>(door_pages_.data())->attention;
     // With the fence of who asks to be told: either he sees the slot, or we see that he asks.
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    for (std::uint32_t seen = attention.load(std::memory_order_relaxed); seen != 0 && !(seen & (PoolDoor::kLooking | PoolDoor::kSubmitter));
-         seen = attention.load(std::memory_order_relaxed)) {
-      if (seen & PoolDoor::kSleeper) {
-        if (!(attention.fetch_and(~PoolDoor::kSleeper, std::memory_order_acq_rel) & PoolDoor::kSleeper)) continue;
-        port::futex_wake_shared(port::futex_word(attention), 1);
-        return;
-      }
-      const std::uint32_t who = seen & PoolDoor::kFiber ? PoolDoor::kFiber : PoolDoor::kDispatcher;
+    for (;;) {
+      const std::uint32_t seen = attention.load(std::memory_order_relaxed);
+      if (seen & (PoolDoor::kLooking | PoolDoor::kSubmitter)) return;
+      const std::uint32_t who = seen & PoolDoor::kSleeper             ? PoolDoor::kSleeper
+                                : (seen & PoolDoor::kFiber) && result ? PoolDoor::kFiber
+                                                                      : seen & PoolDoor::kDispatcher;
+      if (who == 0) return;
       if (!(attention.fetch_and(~who, std::memory_order_acq_rel) & who)) continue;
-      const std::uint64_t one = 1;
-      const OwnedFd& bell = who == PoolDoor::kFiber ? fiber_bell_ : bell_;
-      [[maybe_unused]] const auto written = ::write(bell.get(), &one, sizeof one);
+      if (who == PoolDoor::kSleeper) {
+        port::futex_wake_shared(port::futex_word(attention), 1);
+      } else if (who == PoolDoor::kFiber) {
+        told_fiber_of_ = result;
+        ring(fiber_bell_);
+      } else {
+        ring(bell_);
+      }
       return;
     }
+  }
+
+  static void ring(const OwnedFd& bell) noexcept {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(bell.get(), &one, sizeof one);
   }
 
   PoolLink link_;
@@ -254,6 +272,9 @@ class PoolWorker {
   bool keeps_blocks_ = false;  // memory of large values, to be used again
   SpinBudget spins_;
   bool slept_long_ = false;
+  /// A result of which only a fiber was told. Its runtime may have no worker for it for long: if nobody has come for the result by then, the
+  /// dispatcher is told, too, as others may be interested.
+  const PoolSlot* told_fiber_of_ = nullptr;
   std::vector<OwnedFd> initializer_descriptors_;
   port::ThrowTrace thrown_;  // of the task that failed last
 };

@@ -47,7 +47,8 @@ T read_once(const T& shared) noexcept {
 bool can_wait_for_two_words() noexcept {
   const std::uint32_t zero = 0;
   const port::FutexWord words[] = {{&zero, 1, false}, {&zero, 1, false}};
-  return port::futex_wait_any(words, 2, Deadline::already()) != -ENOSYS;
+  const int result = port::futex_wait_any(words, 2, Deadline::already());
+  return result != -ENOSYS && result != -EPERM;  // EPERM: as sandboxes answer what they do not know
 }
 
 OwnedFd make_bell(const std::string& what) {
@@ -101,9 +102,25 @@ std::string ProcessPool::what(const char* operation) const {
 
 // ---- the ends of tasks: without the lock ----------------------------------------------------------------------------
 
-// How many have ended.
-std::size_t ProcessPool::drain() noexcept {
+// How many have ended. To receive a result may take long, or wait for anybody: meanwhile the caller does not look, which it has said by the
+// bits `asked` that it does.
+std::size_t ProcessPool::drain(std::uint32_t asked) noexcept {
   Ended ended;
+  reap_all(ended);
+  if (ended.tasks.empty()) return 0;
+  if (asked != 0 && ended.may_block) {
+    attention_.fetch_and(~asked, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // whoever did not tell others because of them has done what is seen now
+    reap_all(ended);
+  }
+  const std::size_t count = finish(ended);
+  Wakes wakes;
+  const std::lock_guard guard{lock_};
+  fill(wakes);  // the slots whose replies have been read are free now
+  return count;
+}
+
+void ProcessPool::reap_all(Ended& ended) noexcept {
   bool nudge_dispatcher = false;
   {
     Wakes wakes;
@@ -114,12 +131,6 @@ std::size_t ProcessPool::drain() noexcept {
     nudge_dispatcher = may_be_forgotten();
   }
   if (nudge_dispatcher) nudge();
-  if (ended.tasks.empty()) return 0;
-  const std::size_t count = finish(ended);
-  Wakes wakes;
-  const std::lock_guard guard{lock_};
-  fill(wakes);  // the slots whose replies have been read are free now
-  return count;
 }
 
 std::size_t ProcessPool::finish(Ended& ended) noexcept {
@@ -329,8 +340,9 @@ std::optional<ProcessPool::Then> ProcessPool::accept(RemoteTask& task) {
     attention_.fetch_or(PoolDoor::kSubmitter, std::memory_order_seq_cst);
     return Then::LookInCharge;
   }
-  // Whoever submits many keeps the workers busy himself.
-  return ++submits_ % 16 == 0 ? Then::Look : Then::Nothing;
+  // Whoever submits many keeps the workers busy himself; and a fiber that listened may not have come to look at what it was told.
+  const bool looks = ++submits_ % 16 == 0 || (!alone && listening_.load(std::memory_order_relaxed));
+  return looks ? Then::Look : Then::Nothing;
 }
 
 // With the lock. Whether the dispatcher would look too late.

@@ -121,6 +121,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   /// Tasks that have ended, to be told of outside of the lock.
   struct Ended {
     TaskLine tasks;
+    bool may_block = false;                        // to receive what they brought
     Links links;                                   // keep the replies there
     std::vector<OwnedFd> descriptors;              // that are closed outside, too
   };
@@ -160,7 +161,6 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   };
   class Leading;
   class Listening;
-  class LookBeside;
   struct DisposeDescriptor {
     void operator()(Descriptor* descriptor) const noexcept;
   };
@@ -193,7 +193,8 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] bool note_limit(const RemoteTask& task) noexcept;
   [[nodiscard]] std::vector<int> workers_needed_for_room();
   void explain_as(const char* where, char* text, std::size_t room) const noexcept;
-  std::size_t drain() noexcept;
+  std::size_t drain(std::uint32_t asked = 0) noexcept;
+  void reap_all(Ended& ended) noexcept;
   std::size_t finish(Ended& ended) noexcept;
   void finish(RemoteTask& task) noexcept;
   void read_reply(RemoteTask& task);

@@ -22,6 +22,7 @@
 #include <weft/queue/queue.hpp>
 #include <weft/queue/select.hpp>
 #include <weft/sync/event.hpp>
+#include <weft/sync/lock.hpp>
 #include <weft/sync/scope.hpp>
 
 #include "port/debug_info.hpp"
@@ -602,6 +603,76 @@ TEST(ProcessExecutorWorkers, NobodyDependsOnTheRuntimeOfAFiberThatWaits) {
     EXPECT_EQ(waiting.join(), Ending::Returned);
     EXPECT_EQ(keeper.join(), Ending::Returned);
   }
+}
+
+// It was told of its result, but its runtime has no worker for it: others who are interested do not wait for that.
+TEST(ProcessExecutorWorkers, WhatAFiberWasToldOfReachesOthersThoughItsRuntimeIsBusy) {
+  World fibers{kFibers1};
+  for (int round = 0; round < 10 && !testing::Test::HasFailure(); ++round) {
+    ProcessPoolExecutor pool{1};
+    const Obstacle obstacle;
+    Future<int> future = pool.submit(wait_until_gone, obstacle.path());
+    std::atomic<bool> called{false};
+    future.add_done_callback([&](Future<int>&) { called = true; });
+    Runner waiting = fibers.spawn([&] { future.wait(); });
+    EXPECT_TRUE(waiting.soon_waits_in(detail::WaitKind::Future));
+    std::atomic<bool> goes_on{true}, has_the_worker{false};
+    Runner keeper = fibers.spawn([&] {
+      for (has_the_worker = true; goes_on;) ::usleep(100);
+    });
+    EXPECT_TRUE(eventually([&] { return has_the_worker.load(); }));
+    obstacle.remove();
+    if (round % 2 == 0) {
+      EXPECT_TRUE(eventually([&] { return called.load(); }));
+    } else {
+      pool.shutdown();
+    }
+    goes_on = false;
+    EXPECT_EQ(waiting.join(), Ending::Returned);
+    EXPECT_EQ(keeper.join(), Ending::Returned);
+    EXPECT_TRUE(future.done());
+  }
+}
+
+weft::Lock reception;  // what some results take as they are received
+
+struct TakesALock {
+  int number = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(number);
+    if constexpr (Archive::is_loading::value) {
+      const std::lock_guard guard{reception};
+    }
+  }
+};
+TakesALock pass_then_answer(OwnedFd entrance, int number) {
+  pass(entrance);
+  return {number};
+}
+
+// Whoever looks after the workers receives results of others, too: nobody else waits because one of them makes him wait.
+TYPED_TEST(ProcessExecutor, ReceivingAResultMayWaitForWhoWaitsForAnother) {
+  TypeParam::run([] {
+    World threads{kThreads};
+    for (int round = 0; round < 20; ++round) {
+      ProcessPoolExecutor pool{2};
+      Gate first, second;
+      Future<TakesALock> slow = pool.submit(pass_then_answer, first.entrance(), round);
+      Future<int> other = pool.submit(pass_then_pid, second.entrance());
+      reception.lock();
+      EXPECT_TRUE(eventually([&] { return slow.running() && other.running(); }));
+      Runner receiver = threads.spawn([&] { EXPECT_EQ(slow.get().number, round); });
+      EXPECT_TRUE(receiver.soon_waits_in(detail::WaitKind::Future));
+      if (round % 2 == 0) sleep_for(2ms);  // then it sleeps; else it may still look
+      first.open();
+      EXPECT_TRUE(receiver.soon_waits_in(detail::WaitKind::Lock));
+      second.open();
+      EXPECT_NE(other.get(), 0);
+      reception.unlock();
+      EXPECT_EQ(receiver.join(), Ending::Returned);
+    }
+  });
 }
 
 // ---- options -----------------------------------------------------------------------------------------------------------

@@ -164,6 +164,8 @@ class RemoteTask {
   RemoteTask& operator=(const RemoteTask&) = delete;
 
   [[nodiscard]] virtual FutureState& future() noexcept = 0;
+  /// To receive the result, or to drop it, runs no code of the user's, and takes no time to speak of.
+  [[nodiscard]] virtual bool is_plain() const noexcept = 0;
   /// Keeps the result. Throws: what reading it throws.
   virtual void accept(process::Incoming& in) = 0;
   /// For reports: the function.
@@ -215,6 +217,10 @@ class RemoteResult final : public FutureResult<R>, public RemoteTask {
       : FutureResult<R>{2}, RemoteTask{std::move(pool), limits} {}
 
   FutureState& future() noexcept override { return *this; }
+  bool is_plain() const noexcept override {
+    if constexpr (std::is_void_v<R>) return true;
+    else return sent_as_bytes<R> && std::is_trivially_destructible_v<R> && sizeof(R) <= 256;
+  }
   void accept(process::Incoming& in) override {
     this->keep([&]() -> R {
       if constexpr (!std::is_void_v<R>) return in.receive<R>();
@@ -237,6 +243,7 @@ class RemoteChunk final : public FutureResult<std::vector<R>>, public RemoteTask
       : FutureResult<std::vector<R>>{2}, RemoteTask{std::move(pool), limits}, count_{count} {}
 
   FutureState& future() noexcept override { return *this; }
+  bool is_plain() const noexcept override { return false; }
   void accept(process::Incoming& in) override {
     this->keep([&] {
       std::vector<R> results;
