@@ -46,7 +46,6 @@ class ThreadContext final : public Context {
 
  private:
   [[nodiscard]] bool fall_asleep() noexcept;
-  [[nodiscard]] bool stand_up() noexcept;
   [[nodiscard]] Outcome settled() noexcept;
 
   std::atomic<bool> polling_{false};

@@ -68,7 +68,7 @@ bool ProcessPool::advance(FutureState& future, Deadline deadline) {
 bool ProcessPool::look_briefly(FutureState& future) noexcept {
   if (!begin_to_look()) return false;
   return fiber_spins_.spin([&] {
-    drain(PoolDoor::kLooking);
+    drain();
     return future.done();
   });
 }
@@ -79,21 +79,20 @@ bool ProcessPool::look_briefly(FutureState& future) noexcept {
 bool ProcessPool::look_on(FutureState& future, const Context& self, Deadline deadline) noexcept {
   if (!begin_to_look()) return false;
   const auto is_over = [&] { return future.done() || self.cancel_requested(); };
-  while (!is_over() && spins_.spin([&] { return drain(PoolDoor::kLooking) != 0 || is_over(); })) {
+  while (!is_over() && spins_.spin([&] { return drain() != 0 || is_over(); })) {
     if (deadline.has_passed()) break;
-    if (!(attention_.load(std::memory_order_relaxed) & PoolDoor::kLooking)) attention_.fetch_or(PoolDoor::kLooking, std::memory_order_relaxed);
   }
   return future.done();
 }
 
-// It looks outside of the wait: to receive a result may be a wait of its own.
 bool ProcessPool::lead_on_thread(FutureState& future, const Wait& record, Deadline deadline) {
   ThreadContext& self = own_thread_context();
   const ScopedDeadline until{self, deadline};
   for (;;) {
     if (look_on(future, self, until.deadline())) return true;
     ask_to_be_told(PoolDoor::kSleeper, PoolDoor::kLooking);
-    drain(PoolDoor::kSleeper);
+    drain();
+    if (future.done()) return true;
     const std::uint32_t asked = attention_.load(std::memory_order_relaxed) | PoolDoor::kSleeper;  // another than it is: look again at once
     Entry entry;
     if (!arm(self, entry, Interruptible::Yes)) throw_interruption();
@@ -140,10 +139,10 @@ bool ProcessPool::listen_on_fiber(FutureState& future, const Wait& record, Deadl
   for (;;) {
     const std::uint64_t seen = fiber_bell_->readiness(Direction::Read);
     ask_to_be_told(PoolDoor::kFiber);
-    drain(PoolDoor::kFiber);
+    drain();
+    if (future.done()) return true;
     fiber_bell_->drained(seen, Direction::Read);  // but for a ring since
-    if (unfinished_.load(std::memory_order_seq_cst) > 1) return future.done();
-    if (!future.done() && !(attention_.load(std::memory_order_relaxed) & PoolDoor::kFiber)) continue;
+    if (unfinished_.load(std::memory_order_seq_cst) > 1) return false;
     Entry done, rang;
     if (!arm(self, done, Interruptible::Yes)) throw_interruption();
     share_wait(done, rang, kRang);

@@ -194,7 +194,6 @@ void ProcessPool::reap(Worker& worker, Ended& ended) {
     task->link = worker.link.get();
     task->place = RemoteTask::Place::Nowhere;
     receive(worker, slot, *task);
-    ended.may_block = ended.may_block || !task->is_plain();
     ended.tasks.push_back(*std::exchange(task, nullptr));
     --worker.in_flight;
   }

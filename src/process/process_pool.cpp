@@ -102,25 +102,9 @@ std::string ProcessPool::what(const char* operation) const {
 
 // ---- the ends of tasks: without the lock ----------------------------------------------------------------------------
 
-// How many have ended. To receive a result may take long, or wait for anybody: meanwhile the caller does not look, which it has said by the
-// bits `asked` that it does.
-std::size_t ProcessPool::drain(std::uint32_t asked) noexcept {
+// How many have ended.
+std::size_t ProcessPool::drain() noexcept {
   Ended ended;
-  reap_all(ended);
-  if (ended.tasks.empty()) return 0;
-  if (asked != 0 && ended.may_block) {
-    attention_.fetch_and(~asked, std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_seq_cst);  // whoever did not tell others because of them has done what is seen now
-    reap_all(ended);
-  }
-  const std::size_t count = finish(ended);
-  Wakes wakes;
-  const std::lock_guard guard{lock_};
-  fill(wakes);  // the slots whose replies have been read are free now
-  return count;
-}
-
-void ProcessPool::reap_all(Ended& ended) noexcept {
   bool nudge_dispatcher = false;
   {
     Wakes wakes;
@@ -131,6 +115,12 @@ void ProcessPool::reap_all(Ended& ended) noexcept {
     nudge_dispatcher = may_be_forgotten();
   }
   if (nudge_dispatcher) nudge();
+  if (ended.tasks.empty()) return 0;
+  const std::size_t count = finish(ended);
+  Wakes wakes;
+  const std::lock_guard guard{lock_};
+  fill(wakes);  // the slots whose replies have been read are free now
+  return count;
 }
 
 std::size_t ProcessPool::finish(Ended& ended) noexcept {
@@ -148,14 +138,20 @@ void ProcessPool::finish(RemoteTask& task) noexcept {
     drop_request(task);
     return leave(task);
   }
-  if (task.reply) {
+  if (task.reply && !task.failure) {
     try {
-      if (!task.failure) read_reply(task);
+      const Reply reply = reply_of(task);
+      if (reply.in_block || (reply.kind == SlotKind::Value && !task.is_plain())) return read_aside(task, reply);
+      read(task, reply);
     } catch (...) {
       task.failure = std::current_exception();
     }
-    give_slot_back(task);
   }
+  conclude(task);
+}
+
+void ProcessPool::conclude(RemoteTask& task) noexcept {
+  give_slot_back(task);
   drop_request(task);  // before anybody learns of the end: his next task may take the block
   if (task.failure) task.future().fail(std::move(task.failure));
   publish(task);
@@ -177,28 +173,52 @@ void ProcessPool::drop_request(RemoteTask& task) noexcept {
   (void)task.parcel.take_descriptors();
 }
 
-void ProcessPool::read_reply(RemoteTask& task) {
+// Not believed: a task may have written anything anywhere in its process. Read once: it may do so still.
+ProcessPool::Reply ProcessPool::reply_of(const RemoteTask& task) {
   const PoolSlot& slot = *task.reply;
-  // Not believed: a task may have written anything anywhere in its process. Read once: it may do so still.
-  const SlotBytes bytes_at = read_once(slot.bytes_at);
+  const SlotBytes at = read_once(slot.bytes_at);
   const std::uint64_t size = read_once(slot.size);
+  const SlotKind kind = read_once(slot.kind);
+  if (at == SlotBytes::Inline && size <= PoolSlot::kInline) return {kind, false, size, {slot.bytes, size}};
+  if (at == SlotBytes::Area && size <= kAreaBytes) return {kind, false, size, task.link->area(task.area).first(size)};
+  if (at == SlotBytes::Block && !task.received.empty()) return {kind, true, size, {}};
+  throw ProtocolError{task.describe() + ": its worker's reply makes no sense; something in it writes where it must not"};
+}
+
+void ProcessPool::read(RemoteTask& task, const Reply& reply) {
   std::vector<OwnedFd> descriptors = std::move(task.received);
-  const auto read = [&](process::Incoming in) {
-    if (read_once(slot.kind) == SlotKind::Value) return task.accept(in);
+  const auto receive = [&](process::Incoming in) {
+    if (reply.kind == SlotKind::Value) return task.accept(in);
     task.failure = receive_failure(in, [&] { return task.describe() + " in " + task.done_by; });
   };
-  if (bytes_at == SlotBytes::Inline && size <= PoolSlot::kInline) {
-    read(process::Incoming{{slot.bytes, size}, std::move(descriptors)});
-  } else if (bytes_at == SlotBytes::Area && size <= kAreaBytes) {
-    read(process::Incoming{task.link->area(task.area).first(size), std::move(descriptors)});
-  } else if (bytes_at == SlotBytes::Block && !descriptors.empty()) {
-    const LargeBlock block = LargeBlock::receive(std::move(descriptors.front()), size);
-    descriptors.erase(descriptors.begin());
-    read(process::Incoming::from_block(block, std::move(descriptors)));
-    note_use_of_block();
-  } else {
-    throw ProtocolError{task.describe() + ": its worker's reply makes no sense; something in it writes where it must not"};
+  if (!reply.in_block) return receive(process::Incoming{reply.bytes, std::move(descriptors)});
+  const LargeBlock block = LargeBlock::receive(std::move(descriptors.front()), reply.size);
+  descriptors.erase(descriptors.begin());
+  receive(process::Incoming::from_block(block, std::move(descriptors)));
+  note_use_of_block();
+}
+
+// By a helper, as it runs code of the user's, which may wait for anybody, or takes long. So nobody waits for that but those who want this
+// result, no wait of theirs is interrupted within, and it may take what one of them holds.
+void ProcessPool::read_aside(RemoteTask& task, const Reply& reply) {
+  task.kept_reply.assign(reply.bytes.begin(), reply.bytes.end());
+  give_slot_back(task);
+  const Reply kept{reply.kind, reply.in_block, reply.size, task.kept_reply};
+  try {
+    blocking_helpers().submit([self = std::static_pointer_cast<ProcessPool>(shared_from_this()), &task, kept] { self->read_and_conclude(task, kept); });
+  } catch (...) {
+    read_and_conclude(task, kept);  // there is no thread to be had
   }
+}
+
+void ProcessPool::read_and_conclude(RemoteTask& task, const Reply& reply) noexcept {
+  try {
+    read(task, reply);
+  } catch (...) {
+    task.failure = std::current_exception();
+  }
+  task.kept_reply = {};
+  conclude(task);
 }
 
 void ProcessPool::publish(RemoteTask& task) noexcept {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -121,7 +122,6 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   /// Tasks that have ended, to be told of outside of the lock.
   struct Ended {
     TaskLine tasks;
-    bool may_block = false;                        // to receive what they brought
     Links links;                                   // keep the replies there
     std::vector<OwnedFd> descriptors;              // that are closed outside, too
   };
@@ -193,11 +193,21 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] bool note_limit(const RemoteTask& task) noexcept;
   [[nodiscard]] std::vector<int> workers_needed_for_room();
   void explain_as(const char* where, char* text, std::size_t room) const noexcept;
-  std::size_t drain(std::uint32_t asked = 0) noexcept;
-  void reap_all(Ended& ended) noexcept;
+  std::size_t drain() noexcept;
   std::size_t finish(Ended& ended) noexcept;
   void finish(RemoteTask& task) noexcept;
-  void read_reply(RemoteTask& task);
+  /// What a worker says of what it has written.
+  struct Reply {
+    SlotKind kind;
+    bool in_block;
+    std::uint64_t size;
+    std::span<const std::byte> bytes;  // unless it is in a block
+  };
+  [[nodiscard]] static Reply reply_of(const RemoteTask& task);
+  void read(RemoteTask& task, const Reply& reply);
+  void read_aside(RemoteTask& task, const Reply& reply);
+  void read_and_conclude(RemoteTask& task, const Reply& reply) noexcept;
+  void conclude(RemoteTask& task) noexcept;
   static void give_slot_back(RemoteTask& task) noexcept;
   void drop_request(RemoteTask& task) noexcept;
   void publish(RemoteTask& task) noexcept;

@@ -154,6 +154,22 @@ struct RemoteLimits {
   unsigned retries = 0;
 };
 
+/// To make one of what was sent, and to drop it, runs no code of the user's. Of the standard types, those that results are made of most.
+template <class T>
+inline constexpr bool received_by_weft_alone =
+    std::is_arithmetic_v<T> || std::is_enum_v<T> ||
+    (sent_as_bytes<T> && std::is_trivially_default_constructible_v<T> && !HasTransfer<T> && !SendsItself<T>);
+template <>
+inline constexpr bool received_by_weft_alone<std::string> = true;
+template <class T>
+inline constexpr bool received_by_weft_alone<std::vector<T>> = received_by_weft_alone<T>;
+template <class T, std::size_t N>
+inline constexpr bool received_by_weft_alone<std::array<T, N>> = received_by_weft_alone<T>;
+template <class A, class B>
+inline constexpr bool received_by_weft_alone<std::pair<A, B>> = received_by_weft_alone<A> && received_by_weft_alone<B>;
+template <class... T>
+inline constexpr bool received_by_weft_alone<std::tuple<T...>> = (received_by_weft_alone<T> && ...);
+
 /// The part of a task that does not depend on its result. What is not said to be anybody's is the pool's, guarded by its lock.
 class RemoteTask {
  public:
@@ -164,7 +180,7 @@ class RemoteTask {
   RemoteTask& operator=(const RemoteTask&) = delete;
 
   [[nodiscard]] virtual FutureState& future() noexcept = 0;
-  /// To receive the result, or to drop it, runs no code of the user's, and takes no time to speak of.
+  /// To receive the result, or to drop it, runs no code of the user's.
   [[nodiscard]] virtual bool is_plain() const noexcept = 0;
   /// Keeps the result. Throws: what reading it throws.
   virtual void accept(process::Incoming& in) = 0;
@@ -203,6 +219,7 @@ class RemoteTask {
   PoolLink* link = nullptr;  // that of the reply
   std::vector<OwnedFd> received;
   std::string done_by;  // if it failed
+  std::vector<std::byte> kept_reply;  // of one that is read aside
   RemoteTask* next = nullptr;
   RemoteTask* previous = nullptr;
 
@@ -218,8 +235,11 @@ class RemoteResult final : public FutureResult<R>, public RemoteTask {
 
   FutureState& future() noexcept override { return *this; }
   bool is_plain() const noexcept override {
-    if constexpr (std::is_void_v<R>) return true;
-    else return sent_as_bytes<R> && std::is_trivially_destructible_v<R> && sizeof(R) <= 256;
+    if constexpr (std::is_void_v<R>) {
+      return true;
+    } else {
+      return received_by_weft_alone<R>;
+    }
   }
   void accept(process::Incoming& in) override {
     this->keep([&]() -> R {
@@ -243,7 +263,7 @@ class RemoteChunk final : public FutureResult<std::vector<R>>, public RemoteTask
       : FutureResult<std::vector<R>>{2}, RemoteTask{std::move(pool), limits}, count_{count} {}
 
   FutureState& future() noexcept override { return *this; }
-  bool is_plain() const noexcept override { return false; }
+  bool is_plain() const noexcept override { return received_by_weft_alone<R>; }
   void accept(process::Incoming& in) override {
     this->keep([&] {
       std::vector<R> results;
