@@ -17,6 +17,11 @@
 #include <variant>
 
 #include <weft/base/error.hpp>
+#include <weft/net/address.hpp>
+#include <weft/net/pack.hpp>
+#include <weft/net/resolver.hpp>
+#include <weft/net/socket.hpp>
+#include <weft/process/pickle.hpp>
 #include <weft/process/sendable.hpp>
 
 #include "process/thrown_stack.hpp"
@@ -32,10 +37,27 @@ struct Types {};
 /// Made of what() alone.
 using FromText = Types<std::runtime_error, std::logic_error, std::invalid_argument, std::out_of_range, std::domain_error,
                        std::length_error, std::range_error, std::overflow_error, std::underflow_error, Error, TimeoutError,
-                       CancelledError, ShutDown, InvalidStateError, DeadlockError, BrokenBarrierError, BrokenExecutor, ProtocolError>;
+                       CancelledError, ShutDown, InvalidStateError, DeadlockError, BrokenBarrierError, BrokenExecutor, ProtocolError,
+                       AuthenticationError, AddressError, PackError, process::PickleError>;
+/// Made of what() and a number.
+using FromTextAndNumber = Types<EndOfStream, SendTimeout, RecvTimeout, ResolveError>;
 /// Made of nothing.
 using FromNothing = Types<std::bad_alloc, std::bad_array_new_length, std::bad_optional_access, std::bad_variant_access, std::bad_cast,
-                          std::bad_typeid, std::bad_function_call, std::bad_exception, std::exception>;
+                          std::bad_typeid, std::bad_function_call, std::bad_exception, std::bad_weak_ptr, std::exception>;
+/// Made of an error code, and with a text that says more.
+using FromCode = Types<std::system_error, std::ios_base::failure, std::filesystem::filesystem_error, std::future_error>;
+
+/// An error of a code that says what the other said: its constructors would add the code's text to that once more.
+template <class E>
+class Saying : public E {
+ public:
+  template <class... Args>
+  explicit Saying(std::string what, Args&&... args) : E(std::forward<Args>(args)...), what_{std::move(what)} {}
+  [[nodiscard]] const char* what() const noexcept override { return what_.c_str(); }
+
+ private:
+  std::string what_;
+};
 
 /// An exception of such a type that came from another process. Nested in it is a RemoteError, which says from where.
 template <class E>
@@ -48,11 +70,15 @@ class FromElsewhere final : public E, public std::nested_exception {
 /// Exactly of this type, here or elsewhere.
 template <class E>
 bool is_of(const std::type_info& type) {
+  if constexpr (std::is_constructible_v<Saying<E>, std::string, std::error_code> || std::is_same_v<E, std::filesystem::filesystem_error> ||
+                std::is_same_v<E, std::future_error>) {
+    if (type == typeid(FromElsewhere<Saying<E>>)) return true;
+  }
   return type == typeid(E) || type == typeid(FromElsewhere<E>);
 }
 
-enum class Form : std::uint8_t { Text, Nothing, System, Os, Died, Unknown };
-enum class Category : std::uint8_t { Generic, System, Other };
+enum class Form : std::uint8_t { Text, TextAndNumber, Nothing, Code, Os, Died, Unknown };
+enum class Category : std::uint8_t { Generic, System, Stream, Future, Other };
 
 template <class... E>
 std::optional<std::uint8_t> position(const std::type_info& type, Types<E...>) {
@@ -71,14 +97,50 @@ std::exception_ptr make_at(std::uint8_t at, Make make, Types<E...>) {
 
 void send_form(process::Outgoing& out, Form form) { out(static_cast<std::uint8_t>(form)); }
 
-void send_system_error(process::Outgoing& out, const std::system_error& error) {
-  const auto& category = error.code().category();
-  send_form(out, Form::System);
-  out(error.code().value(),
-      static_cast<std::uint8_t>(category == std::generic_category()  ? Category::Generic
-                                : category == std::system_category() ? Category::System
-                                                                     : Category::Other),
-      std::string{error.what()});
+std::int64_t number_of(const EndOfStream& error) { return static_cast<std::int64_t>(error.received()); }
+std::int64_t number_of(const RecvTimeout& error) { return static_cast<std::int64_t>(error.received()); }
+std::int64_t number_of(const SendTimeout& error) { return static_cast<std::int64_t>(error.sent()); }
+std::int64_t number_of(const ResolveError& error) { return error.code(); }
+
+template <class... E>
+std::int64_t number_of(const std::exception& error, Types<E...>) {
+  std::int64_t number = 0;
+  (void)((is_of<E>(typeid(error)) ? (number = number_of(static_cast<const E&>(error)), true) : false) || ...);
+  return number;
+}
+
+const std::error_category& category_of(Category category) noexcept {
+  switch (category) {
+    case Category::System: return std::system_category();
+    case Category::Stream: return std::iostream_category();
+    case Category::Future: return std::future_category();
+    default: return std::generic_category();
+  }
+}
+
+Category category_of(const std::error_category& category) noexcept {
+  for (const Category one : {Category::Generic, Category::System, Category::Stream, Category::Future}) {
+    if (category == category_of(one)) return one;
+  }
+  return Category::Other;
+}
+
+struct CodeAndPaths {
+  std::error_code code;
+  std::filesystem::path first, second;
+};
+
+CodeAndPaths parts_of(const std::exception& error) {
+  if (const auto* future = dynamic_cast<const std::future_error*>(&error)) return {future->code(), {}, {}};
+  const auto& system = dynamic_cast<const std::system_error&>(error);
+  const auto* files = dynamic_cast<const std::filesystem::filesystem_error*>(&error);
+  return {system.code(), files ? files->path1() : std::filesystem::path{}, files ? files->path2() : std::filesystem::path{}};
+}
+
+void send_code(process::Outgoing& out, std::uint8_t at, const std::exception& error) {
+  const CodeAndPaths parts = parts_of(error);
+  send_form(out, Form::Code);
+  out(at, parts.code.value(), static_cast<std::uint8_t>(category_of(parts.code.category())), parts.first, parts.second, std::string{error.what()});
 }
 
 // Without a place: it was thrown by the task itself, which the receiver knows better.
@@ -87,30 +149,23 @@ void send_unknown(process::Outgoing& out, const std::string& type, const std::st
   out(type, message, place);
 }
 
-/// A std::system_error that says what the other said: its constructors would add the code's text to that once more.
-class SystemErrorFromElsewhere : public std::system_error {
- public:
-  SystemErrorFromElsewhere(std::error_code code, std::string what) : std::system_error{code}, what_{std::move(what)} {}
-  [[nodiscard]] const char* what() const noexcept override { return what_.c_str(); }
-
- private:
-  std::string what_;
-};
-
 void send_standard(process::Outgoing& out, const std::exception& error) {
   const std::type_info& type = typeid(error);
   if (const auto at = position(type, FromText{})) {
     send_form(out, Form::Text);
     out(*at, std::string{error.what()});
+  } else if (const auto with_number = position(type, FromTextAndNumber{})) {
+    send_form(out, Form::TextAndNumber);
+    out(*with_number, std::string{error.what()}, number_of(error, FromTextAndNumber{}));
   } else if (const auto nothing = position(type, FromNothing{})) {
     send_form(out, Form::Nothing);
     out(*nothing);
-  } else if (is_of<OSError>(type)) {
+  } else if (is_of<OSError>(type) || is_of<WouldBlock>(type)) {
     const auto& os = static_cast<const OSError&>(error);
     send_form(out, Form::Os);
-    out(os.errno_value(), os.operation(), os.object());
-  } else if (is_of<std::system_error>(type) || is_of<SystemErrorFromElsewhere>(type)) {
-    send_system_error(out, static_cast<const std::system_error&>(error));
+    out(os.errno_value(), os.operation(), os.object(), is_of<WouldBlock>(type));
+  } else if (const auto of_code = position(type, FromCode{})) {
+    send_code(out, *of_code, error);
   } else if (is_of<WorkerDied>(type)) {
     const auto& died = static_cast<const WorkerDied&>(error);
     send_form(out, Form::Died);
@@ -142,14 +197,33 @@ struct Origin {
   }
 };
 
-std::exception_ptr receive_system_error(process::Incoming& in, const Origin& origin) {
+template <class E>
+std::exception_ptr make_of_code(const Origin& origin, const CodeAndPaths& parts, const std::string& what) {
+  const char* const type = typeid(E).name();
+  if constexpr (std::is_same_v<E, std::filesystem::filesystem_error>) {
+    return origin.make(Saying<E>{what, "", parts.first, parts.second, parts.code}, type);
+  } else if constexpr (std::is_same_v<E, std::future_error>) {
+    return origin.make(Saying<E>{what, static_cast<std::future_errc>(parts.code.value())}, type);
+  } else if constexpr (std::is_same_v<E, std::ios_base::failure>) {
+    return origin.make(Saying<E>{what, "", parts.code}, type);
+  } else {
+    return origin.make(Saying<E>{what, parts.code}, type);
+  }
+}
+
+std::exception_ptr receive_code(process::Incoming& in, const Origin& origin) {
+  const auto at = in.receive<std::uint8_t>();
   const int value = in.receive<int>();
   const auto category = static_cast<Category>(in.receive<std::uint8_t>());
+  CodeAndPaths parts{{value, category_of(category)}, {}, {}};
+  parts.first = in.receive<std::filesystem::path>();
+  parts.second = in.receive<std::filesystem::path>();
   const auto what = in.receive<std::string>();
-  const std::error_code code{value, category == Category::Generic ? std::generic_category() : std::system_category()};
   // A category of the user's is an object of the other process's.
-  if (category == Category::Other) return origin.make_unknown("std::system_error", what, {});
-  return origin.make(SystemErrorFromElsewhere{code, what}, typeid(std::system_error).name());
+  const auto make = [&]<class E>() {
+    return category >= Category::Other ? origin.make_unknown(readable_type(typeid(E).name()), what, {}) : make_of_code<E>(origin, parts, what);
+  };
+  return make_at(at, make, FromCode{});
 }
 
 }  // namespace
@@ -191,12 +265,26 @@ std::exception_ptr receive_failure(process::Incoming& in, const std::function<st
       if (std::exception_ptr made = make_at(in.receive<std::uint8_t>(), make, FromNothing{})) return made;
       break;
     }
-    case Form::System:
-      return receive_system_error(in, origin);
+    case Form::TextAndNumber: {
+      const auto at = in.receive<std::uint8_t>();
+      const auto what = in.receive<std::string>();
+      const auto number = in.receive<std::int64_t>();
+      const auto make = [&]<class E>() {
+        using Number = std::conditional_t<std::is_same_v<E, ResolveError>, int, std::size_t>;
+        return origin.make(E{what, static_cast<Number>(number)});
+      };
+      if (std::exception_ptr made = make_at(at, make, FromTextAndNumber{})) return made;
+      break;
+    }
+    case Form::Code:
+      if (std::exception_ptr made = receive_code(in, origin)) return made;
+      break;
     case Form::Os: {
       const int error = in.receive<int>();
       auto operation = in.receive<std::string>();
-      return origin.make(OSError{error, std::move(operation), in.receive<std::string>()});
+      auto object = in.receive<std::string>();
+      if (in.receive<bool>()) return origin.make(WouldBlock{error, std::move(operation), std::move(object)});
+      return origin.make(OSError{error, std::move(operation), std::move(object)});
     }
     case Form::Died: {
       const auto task = in.receive<std::string>();

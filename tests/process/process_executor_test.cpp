@@ -4,6 +4,9 @@
 #include <sys/wait.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <future>
+#include <ios>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -18,7 +21,11 @@
 #include <weft/futures/thread_pool_executor.hpp>
 #include <weft/futures/wait.hpp>
 #include <weft/futures/when.hpp>
+#include <weft/net/address.hpp>
+#include <weft/net/pack.hpp>
+#include <weft/net/resolver.hpp>
 #include <weft/process/lock.hpp>
+#include <weft/process/pickle.hpp>
 #include <weft/queue/queue.hpp>
 #include <weft/queue/select.hpp>
 #include <weft/sync/event.hpp>
@@ -474,19 +481,60 @@ TEST(ProcessExecutorFailures, StandardTypesComeBackAsThemselves) {
   comes_back<TimeoutError>(pool);
   comes_back<InvalidStateError>(pool);
   comes_back<ProtocolError>(pool);
+  comes_back<AuthenticationError>(pool);
+  comes_back<AddressError>(pool);
+  comes_back<PackError>(pool);
+  comes_back<process::PickleError>(pool);
   EXPECT_THROW(pool.submit([] { throw std::bad_alloc{}; }).get(), std::bad_alloc);
+  EXPECT_THROW(pool.submit([] { throw std::bad_weak_ptr{}; }).get(), std::bad_weak_ptr);
+}
+
+/// What such an error says, and of which type its origin says that it was.
+template <class E, class Check>
+void comes_back_as(Future<void> future, const char* type, const char* what, Check check) {
   try {
-    pool.submit([] { throw OSError{ENOENT, "open", "/nowhere"}; }).get();
-  } catch (const OSError& error) {
-    EXPECT_EQ(error.errno_value(), ENOENT);
-    EXPECT_STREQ(error.what(), "open /nowhere: No such file or directory");
+    future.get();
+    ADD_FAILURE() << "no " << type;
+  } catch (const E& error) {
+    EXPECT_STREQ(error.what(), what);
+    const RemoteError* const origin = remote_origin(error);
+    ASSERT_NE(origin, nullptr);
+    EXPECT_EQ(origin->type(), type);
+    check(error);
+  } catch (const std::exception& error) {
+    ADD_FAILURE() << "not " << type << ", but " << typeid(error).name() << ": " << error.what();
   }
-  try {
-    pool.submit([] { throw std::system_error{std::make_error_code(std::errc::timed_out), "waiting"}; }).get();
-  } catch (const std::system_error& error) {
-    EXPECT_EQ(error.code(), std::errc::timed_out);
-    EXPECT_STREQ(error.what(), "waiting: Connection timed out");
-  }
+}
+
+TEST(ProcessExecutorFailures, WhatTypesKnowBeyondTheirTextComesBackWithThem) {
+  ProcessPoolExecutor pool{1};
+  comes_back_as<OSError>(pool.submit([] { throw OSError{ENOENT, "open", "/nowhere"}; }), "weft::OSError",
+                         "open /nowhere: No such file or directory",
+                         [](const OSError& error) { EXPECT_EQ(error.errno_value(), ENOENT); });
+  comes_back_as<WouldBlock>(pool.submit([] { throw WouldBlock{EAGAIN, "read", "a pipe"}; }), "weft::WouldBlock",
+                            "read a pipe: Resource temporarily unavailable",
+                            [](const WouldBlock& error) { EXPECT_EQ(error.object(), "a pipe"); });
+  comes_back_as<std::system_error>(pool.submit([] { throw std::system_error{std::make_error_code(std::errc::timed_out), "waiting"}; }),
+                                   "std::system_error", "waiting: Connection timed out",
+                                   [](const std::system_error& error) { EXPECT_EQ(error.code(), std::errc::timed_out); });
+  comes_back_as<std::filesystem::filesystem_error>(
+      pool.submit([] { std::filesystem::rename("/nowhere/a", "/nowhere/b"); }), "std::filesystem::__cxx11::filesystem_error",
+      "filesystem error: cannot rename: No such file or directory [/nowhere/a] [/nowhere/b]",
+      [](const std::filesystem::filesystem_error& error) {
+        EXPECT_EQ(error.code(), std::errc::no_such_file_or_directory);
+        EXPECT_EQ(error.path1(), "/nowhere/a");
+        EXPECT_EQ(error.path2(), "/nowhere/b");
+      });
+  comes_back_as<std::ios_base::failure>(
+      pool.submit([] { throw std::ios_base::failure{"reading", std::io_errc::stream}; }), "std::ios_base::failure[abi:cxx11]",
+      "reading: iostream error", [](const std::ios_base::failure& error) { EXPECT_EQ(error.code(), std::io_errc::stream); });
+  comes_back_as<std::future_error>(pool.submit([] { throw std::future_error{std::future_errc::broken_promise}; }), "std::future_error",
+                                   "std::future_error: Broken promise",
+                                   [](const std::future_error& error) { EXPECT_EQ(error.code(), std::future_errc::broken_promise); });
+  comes_back_as<EndOfStream>(pool.submit([] { throw EndOfStream{"the peer has closed", 12}; }), "weft::EndOfStream", "the peer has closed",
+                             [](const EndOfStream& error) { EXPECT_EQ(error.received(), 12U); });
+  comes_back_as<ResolveError>(pool.submit([] { throw ResolveError{"no such host", -2}; }), "weft::ResolveError", "no such host",
+                              [](const ResolveError& error) { EXPECT_EQ(error.code(), -2); });
 }
 
 TEST(ProcessExecutorFailures, OtherTypesComeBackAsWhatIsKnownOfThem) {
