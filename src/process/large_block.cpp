@@ -61,6 +61,11 @@ std::size_t whole_pages(std::size_t size) noexcept { return (size + kPage - 1) /
 }  // namespace
 
 struct LargeBlock::Held {
+  Held();
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+  ~Held();
+
   Mapping mapping;
   OwnedFd fd;                // the sender's, and the receiver's until the mapping has been used before
   std::uint64_t inode = 0;   // the receiver's
@@ -150,9 +155,24 @@ struct LargeBlocks {
     }
   }
 
-  /// In a child of fork(): the parent goes on using them. The child's mappings go, its memory is its own.
+  void add(Held& held) {
+    const std::scoped_lock guard{lock_};
+    all_.push_back(&held);
+  }
+  void remove(Held& held) noexcept {
+    const std::scoped_lock guard{lock_};
+    std::erase(all_, &held);
+  }
+
+  /// In a child of fork(): the parent goes on using them. What the child has of them goes, also of those that were just in use, or their
+  /// memory would last as long as the child.
   void forget() noexcept {
     ++generation_now;
+    for (Held* held : all_) {
+      held->mapping = {};
+      held->fd.reset();
+    }
+    all_.clear();
     made_.clear();
     received_.clear();
   }
@@ -160,6 +180,7 @@ struct LargeBlocks {
   weft::detail::SpinLock lock_;
   Blocks made_;      // guarded by lock_
   Blocks received_;  // guarded by lock_
+  std::vector<Held*> all_;  // those in use among them; guarded by lock_
 
  private:
   static std::unique_ptr<Held> taken(Blocks& blocks, Blocks::iterator at) noexcept {
@@ -181,6 +202,11 @@ weft::detail::ForkHook fork_hook{.before = []() noexcept { LargeBlocks::all().lo
 [[maybe_unused]] const bool fork_is_prepared = (weft::detail::add_fork_hook(fork_hook), true);
 
 }  // namespace
+
+LargeBlock::Held::Held() { LargeBlocks::all().add(*this); }
+LargeBlock::Held::~Held() {
+  if (is_of_this_process()) LargeBlocks::all().remove(*this);
+}
 
 // ---- the sender's side ------------------------------------------------------------------------------------------------
 

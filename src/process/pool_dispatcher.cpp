@@ -35,7 +35,7 @@ constexpr int64_t kNapBesideOthers = 2 * kNap;
 constexpr std::size_t kMany = 8;
 constexpr int64_t kSettled = 1'000 * kMillisecond;  // a worker that lived so long did not die of how it was started
 constexpr unsigned kMostDeathsInARow = 8;
-constexpr int64_t kPatienceWithKills = 5'000 * kMillisecond;
+constexpr unsigned kMostKillsInARow = 64;  // about ten seconds
 constexpr unsigned kMostDoublings = 5;
 constexpr unsigned kMostFailedStarts = 5;
 
@@ -375,8 +375,7 @@ void ProcessPool::count_death(const Worker& worker, int exit_code) noexcept {
   // One that was there when the last one was counted tells nothing new: what ended both of them came from outside.
   if (deaths_in_a_row_ != 0 && worker.started_at < last_counted_) return;
   last_counted_ = now();
-  if (++deaths_in_a_row_ == 1) row_since_ = last_counted_;
-  if (deaths_in_a_row_ >= kMostDeathsInARow && (!was_ended_by_others(exit_code) || last_counted_ - row_since_ > kPatienceWithKills)) {
+  if (++deaths_in_a_row_ >= (was_ended_by_others(exit_code) ? kMostKillsInARow : kMostDeathsInARow)) {
     return break_down(std::to_string(deaths_in_a_row_) + " workers in a row died without a task; the last, " + worker.name + " (pid " +
                       std::to_string(worker.pid) + "), " + describe_exit(exit_code) +
                       (stage == PoolBoard::Stage::Starting       ? " as it was started"

@@ -303,7 +303,6 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   std::size_t size_ = 0;         // of workers that there shall be while there is work for them
   std::int64_t growth_due_ = 0;  // when one more may be added; 0: nobody has asked
   unsigned deaths_in_a_row_ = 0;
-  std::int64_t row_since_ = 0;
   std::int64_t last_counted_ = 0;
   unsigned failed_starts_ = 0;
   std::int64_t next_start_ = 0;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 
 #include <chrono>
 #include <cstring>
@@ -70,9 +71,9 @@ TEST(LargeBlock, IsUsedAgainOnceEachReceiverLetGo) {
 TEST(LargeBlock, IsNotUsedAgainAfterAReceiverWasKilled) {
   LargeBlock block = LargeBlock::take(1'000'000);
   const std::byte* const at = block.bytes().data();
-  const int fd = block.lend();
+  const OwnedFd fd = OwnedFd::duplicate(block.lend());  // the child has it, but not the block's own
   EXPECT_EQ(in_child([&] {
-              LargeBlock there = received(block, fd);
+              LargeBlock there = received(block, fd.get());
               return ::raise(SIGKILL);
             }),
             -SIGKILL);
@@ -107,16 +108,28 @@ TEST(LargeBlock, ComesBackFromAnotherProcess) {
   LargeBlock question = LargeBlock::take(sent.size());
   question.write(0, sent);
   LargeBlock answer = LargeBlock::take(back.size());
-  const int question_fd = question.lend();
-  const int answer_fd = answer.lend();
+  const OwnedFd question_fd = OwnedFd::duplicate(question.lend());
+  const OwnedFd answer_fd = OwnedFd::duplicate(answer.lend());
   EXPECT_EQ(in_child([&] {
-              LargeBlock there = received(question, question_fd);
+              LargeBlock there = received(question, question_fd.get());
               if (!holds(there, sent)) return 1;
-              received(answer, answer_fd).write(0, back);
+              received(answer, answer_fd.get()).write(0, back);
               return 0;
             }),
             0);
   EXPECT_TRUE(holds(answer, back));
+}
+
+TEST(LargeBlock, InUseIsNotKeptByAChildOfFork) {
+  LargeBlock block = LargeBlock::take(3'000'000);
+  const int fd = block.lend();
+  const std::byte* const at = block.bytes().data();
+  EXPECT_EQ(in_child([&] {
+              std::vector<unsigned char> pages(1'000);
+              const bool is_mapped = ::mincore(const_cast<std::byte*>(at), 3'000'000, pages.data()) == 0;
+              return (is_mapped ? 1 : 0) + (::fcntl(fd, F_GETFD) != -1 ? 2 : 0);
+            }),
+            0);
 }
 
 TEST(LargeBlock, OfTheParentIsNotTheChildsToUse) {

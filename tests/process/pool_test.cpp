@@ -89,6 +89,37 @@ TYPED_TEST(ProcessPool, ImapUnorderedGivesWhatIsThere) {
   });
 }
 
+/// Waits until the file is gone, if one is named.
+long pass_file(const std::pair<std::string, long>& element) {
+  while (!element.first.empty() && ::access(element.first.c_str(), F_OK) == 0) ::usleep(200);
+  return element.second;
+}
+
+TYPED_TEST(ProcessPool, ImapUnorderedDoesNotWaitForTheFirstAndTakesNoMoreThanItNeeds) {
+  TypeParam::run([] {
+    std::string path = testing::TempDir() + "weft-first-XXXXXX";
+    const OwnedFd file{::mkstemp(path.data())};
+    long taken = 0;
+    auto elements = std::views::iota(0L, 1000L) | std::views::transform([&](long i) {
+                      ++taken;
+                      return std::pair{i == 0 ? path : std::string{}, i};
+                    });
+    process::Pool pool{2};
+    auto results = pool.imap_unordered(pass_file, elements, {.look_ahead = 3});
+    std::set<long> seen;
+    for (int i = 0; i < 50; ++i) seen.insert(results.next().value());
+    EXPECT_FALSE(seen.contains(0)) << "it cannot be done yet";
+    EXPECT_LE(taken, 53);
+    ::unlink(path.c_str());
+    while (const std::optional<long> next = results.next()) seen.insert(*next);
+    EXPECT_EQ(seen.size(), 1000U);
+    taken = 0;
+    auto usual = pool.imap(square, std::views::iota(0L, 1000L) | std::views::transform([&](long i) { return ++taken, i; }));
+    EXPECT_EQ(usual.next(), 0);
+    EXPECT_LE(taken, 1 + 4 * 2) << "four for each worker";
+  });
+}
+
 TYPED_TEST(ProcessPool, ALateTaskDoesNotHoldUpTheOthers) {
   TypeParam::run([] {
     Gate gate;

@@ -1,4 +1,5 @@
 // What is open here is an argument of processes, by each start method: connections, queues, events, shared memory, sockets.
+#include <atomic>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -10,10 +11,18 @@
 #include <weft/net/connect.hpp>
 #include <weft/net/server_socket.hpp>
 #include <weft/net/socket.hpp>
+#include <weft/process/barrier.hpp>
+#include <weft/process/bounded_semaphore.hpp>
+#include <weft/process/condition.hpp>
 #include <weft/process/connection.hpp>
 #include <weft/process/event.hpp>
+#include <weft/process/joinable_queue.hpp>
 #include <weft/process/lock.hpp>
 #include <weft/process/queue.hpp>
+#include <weft/process/rlock.hpp>
+#include <weft/process/semaphore.hpp>
+#include <weft/process/simple_queue.hpp>
+#include <weft/process/value.hpp>
 #include <weft/process/shared_memory.hpp>
 
 #include "process/children.hpp"
@@ -34,6 +43,68 @@ class ProcessArguments : public EachStartMethod {
 INSTANTIATE_TEST_SUITE_P(Methods, ProcessArguments, kAllMethods, name_of_method);
 
 Deadline soon() { return Deadline::after(kPatience); }
+
+// ---- what waits -------------------------------------------------------------------------------------------------------
+
+std::atomic<int> actions{0};
+void act() { ++actions; }
+
+void use_all(process::RLock mutex, process::Semaphore permits, process::BoundedSemaphore slots, process::Lock turn, process::Condition changed,
+             process::Value<int> stage, process::Barrier meeting, process::SimpleQueue<int> numbers, process::JoinableQueue<int> work) {
+  {
+    const std::scoped_lock once{mutex};
+    const std::scoped_lock twice{mutex};
+    permits.release();
+  }
+  slots.acquire();
+  {
+    std::unique_lock guard{turn};
+    changed.wait(guard, [&] { return stage.get() == 1; });
+    stage.set(2);
+    changed.notify_all();
+  }
+  meeting.wait();
+  numbers.put(numbers.get() + 1);
+  (void)work.get();
+  work.task_done();
+}
+
+TEST_P(ProcessArguments, EverythingThatWaitsIsTheSameThere) {
+  process::RLock mutex{"mutex"};
+  process::Semaphore permits{0};
+  process::BoundedSemaphore slots{1};
+  process::Lock turn;
+  process::Condition changed;
+  process::Value<int> stage{0};
+  process::Barrier meeting{2, act};
+  process::SimpleQueue<int> numbers;
+  process::JoinableQueue<int> work;
+  Process child = make(use_all, mutex, permits, slots, turn, changed, stage, meeting, numbers, work);
+  {
+    std::unique_lock held{mutex};
+    child.start();
+    EXPECT_FALSE(permits.try_acquire_for(20ms)) << "it has the lock that is held here";
+  }
+  EXPECT_TRUE(permits.try_acquire_for(kPatience));
+  EXPECT_TRUE(eventually([&] { return slots.value() == 0; }));
+  slots.release();
+  EXPECT_THROW(slots.release(), std::exception);
+  {
+    std::unique_lock guard{turn};
+    stage.set(1);
+    changed.notify_all();
+    EXPECT_TRUE(changed.wait_until(guard, soon()) || stage.get() == 2);
+  }
+  const int before = actions;
+  const auto place = meeting.wait();
+  numbers.put(41);
+  work.put(1);
+  work.join();
+  EXPECT_TRUE(ended(child));
+  EXPECT_EQ(numbers.get(), 42);
+  EXPECT_LE(actions - before, 1) << "it is called by one of the two, at place " << place;
+  EXPECT_EQ(stage.get(), 2);
+}
 
 // ---- connections ------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 #include <weft/process/process_pool_executor.hpp>
 
 #include <atomic>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <cstdlib>
@@ -24,6 +25,7 @@
 #include <weft/net/address.hpp>
 #include <weft/net/pack.hpp>
 #include <weft/net/resolver.hpp>
+#include <weft/process/array.hpp>
 #include <weft/process/lock.hpp>
 #include <weft/process/pickle.hpp>
 #include <weft/queue/queue.hpp>
@@ -402,6 +404,7 @@ TEST(ProcessExecutorValues, AResultOfAQuarterOfAGigabyteArrives) {
 }
 
 TEST(ProcessExecutorValues, DescriptorsGoBothWaysAndAreClosedBehindThem) {
+  if (process::get_start_method() == StartMethod::Fork) GTEST_SKIP() << "a worker by fork has all that is open here, too";
   ProcessPoolExecutor pool{1};
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
@@ -580,6 +583,39 @@ TYPED_TEST(ProcessExecutor, ProcessLocksMayBeArguments) {
     EXPECT_EQ(::pread(memory.get(), &count, sizeof count, 0), static_cast<ssize_t>(sizeof count));
     EXPECT_EQ(count, 3000);
   });
+}
+
+int mark_one(process::Array<int> array, std::size_t at) {
+  array[at] = ::getpid();
+  return ::getpid();
+}
+
+TYPED_TEST(ProcessExecutor, ALargeArrayIsSharedWithItsTasksNotCopied) {
+  TypeParam::run([] {
+    const process::Array<int> array{std::size_t{16} << 20};
+    ProcessPoolExecutor pool{2};
+    for (std::size_t at : {std::size_t{0}, array.size() / 2, array.size() - 1}) {
+      EXPECT_EQ(pool.submit(mark_one, array, at).get(), array[at]);
+      EXPECT_NE(array[at], ::getpid());
+    }
+  });
+}
+
+bool finds_no_memory() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_AS, &limit);
+  limit.rlim_cur = std::size_t{1} << 30;
+  ::setrlimit(RLIMIT_AS, &limit);
+  const std::vector<char> too_large(std::size_t{8} << 30);
+  return too_large.empty();
+}
+
+TEST(ProcessExecutorFailures, ATaskThatFindsNoMemoryFailsAloneAndItsWorkerGoesOn) {
+  if (under_address_sanitizer() || under_thread_sanitizer()) GTEST_SKIP() << "it needs more address space than that itself";
+  ProcessPoolExecutor pool{1};
+  const int worker = pool.submit(own_pid).get();
+  EXPECT_THROW((void)pool.submit(finds_no_memory).get(), std::bad_alloc);
+  EXPECT_EQ(pool.submit(own_pid).get(), worker);
 }
 
 // ---- who does what ---------------------------------------------------------------------------------------------------

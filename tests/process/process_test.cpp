@@ -20,6 +20,7 @@
 #include <weft/fiber/spawn.hpp>
 #include <weft/fiber/timeout.hpp>
 #include <weft/process/authkey.hpp>
+#include <weft/process/wait.hpp>
 #include <weft/queue/select.hpp>
 #include <weft/sync/scope.hpp>
 #include <weft/thread/thread.hpp>
@@ -301,12 +302,18 @@ TEST_P(Processes, AreNumberedWithinTheirParent) {
 }
 
 TEST_P(Processes, InheritTheKeyOfConnectionsAndTheStartMethod) {
+  struct Restore {
+    const StartMethod before = process::get_start_method();
+    ~Restore() { process::set_start_method(before, true); }
+  } const restore;
+  const StartMethod other = restore.before == StartMethod::Spawn ? StartMethod::Fork : StartMethod::Spawn;
+  process::set_start_method(other, true);
   Report report;
   Process process = make([](OwnedFd out) { tell(out, process::authkey() + std::string{process::to_string(process::get_start_method())}); },
                          std::move(report.writing));
   process.start();
   EXPECT_EQ(process::authkey().size(), 32u);
-  EXPECT_EQ(report.read_all(), process::authkey() + "forkserver");
+  EXPECT_EQ(report.read_all(), process::authkey() + std::string{process::to_string(other)});
   process.join();
 }
 
@@ -381,8 +388,10 @@ TEST_P(Processes, HaveASentinelThatIsReadableAtTheirEnd) {
   process.start();
   pollfd polled{process.sentinel(), POLLIN, 0};
   EXPECT_EQ(::poll(&polled, 1, 0), 0);
+  EXPECT_TRUE(process::wait({process}, 5ms).empty());
   stay.go();
   EXPECT_EQ(::poll(&polled, 1, 60'000), 1);
+  EXPECT_EQ(process::wait({process}, kPatience), std::vector<std::size_t>{0});
   process.join();
 }
 

@@ -7,6 +7,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <deque>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <utility>
@@ -207,6 +209,7 @@ TYPED_TEST(PoolDeath, AnInitializerThatThrowsBreaksThePoolWithTheCause) {
 
 TYPED_TEST(PoolDeath, WorkersThatDieAgainAndAgainBreakThePoolWithTheCause) {
   TypeParam::run([] {
+    const Stopwatch watch;
     process::Pool pool{{.processes = 2, .initializer = die_in_initializer}};
     try {
       (void)pool.apply(twice, 1);
@@ -215,6 +218,7 @@ TYPED_TEST(PoolDeath, WorkersThatDieAgainAndAgainBreakThePoolWithTheCause) {
       EXPECT_NE(std::string{error.what()}.find("exited with code 4"), std::string::npos) << error.what();
     }
     EXPECT_TRUE(eventually([&] { return pool.workers() == 0; }));
+    EXPECT_GE(watch.elapsed(), 200ms) << "each later than the last: 5, 10, 20, 40, 80 and 160 ms";
   });
 }
 
@@ -244,6 +248,24 @@ TYPED_TEST(PoolDeath, WorkersThatOthersKillAsTheyStartDoNotBreakThePool) {
   });
 }
 
+TEST(PoolDeathWithoutEnd, OfWorkersThatOthersKillAsTheyStartBreaksThePoolAtLast) {
+  if (!stressing()) GTEST_SKIP() << "ten seconds; for ./test --stress";
+  Gate gate;
+  const OwnedFd entrance = gate.entrance();
+  ProcessPoolExecutor pool{{.max_workers = 1, .initializer = {wait_at, path_of(entrance)}}};
+  Future<int> future = pool.submit(twice, 4);
+  std::atomic<bool> over{false};
+  std::thread killer{[&] {
+    while (!over) {
+      for (const int pid : pool.pids()) ::kill(pid, SIGKILL);
+      std::this_thread::sleep_for(1ms);
+    }
+  }};
+  EXPECT_THROW((void)future.get_for(kPatience), BrokenExecutor);
+  over = true;
+  killer.join();
+}
+
 // All at once are no row of failed attempts.
 TYPED_TEST(PoolDeath, ManyIdleWorkersThatDieAtOnceDoNotBreakThePool) {
   TypeParam::run([] {
@@ -263,7 +285,7 @@ TYPED_TEST(PoolDeath, ManyIdleWorkersThatDieAtOnceDoNotBreakThePool) {
 
 // ---- at random -------------------------------------------------------------------------------------------------------
 
-constexpr std::size_t kMarks = std::size_t{1} << 24;
+constexpr std::size_t kMarks = std::size_t{1} << 26;
 std::atomic<unsigned char>* marks = nullptr;  // how often each task was begun
 
 void map_marks(const std::string& path) {
@@ -336,7 +358,7 @@ TYPED_TEST(PoolDeathAtRandom, LosesNothingAndDoesNothingTwice) {
         }
         collected = sent.number + 1;
       };
-      const Deadline end = Deadline::after(stressing() ? 30s : 1500ms);
+      const Deadline end = Deadline::after(stressing() ? 60s : 1500ms);
       while (!end.has_passed() && submitted < static_cast<long>(kMarks) && !testing::Test::HasFailure()) {
         // Now and then one that does not fit a slot, or its area.
         const std::size_t ballast = random.below(50) == 0 ? random.below(100'000) : random.below(40);
@@ -397,6 +419,13 @@ TEST(PoolsParent, WhoIsKilledLeavesNoOrphan) {
   int parent = 0;
   const std::vector<int> pids = workers_of_a_parent(parent, [] { never_end(); });
   EXPECT_EQ(pids.size(), 2U);
+  // Nor memory: none of what they share has a name that would be left.
+  for (const int pid : {parent, pids.at(0), pids.at(1)}) {
+    std::ifstream maps{"/proc/" + std::to_string(pid) + "/maps"};
+    const std::string text{std::istreambuf_iterator<char>{maps}, {}};
+    EXPECT_NE(text.find("/memfd:weft-"), std::string::npos) << text;
+    EXPECT_EQ(text.find("/dev/shm/"), std::string::npos) << text;
+  }
   ::kill(parent, SIGKILL);
   (void)wait_for(parent);
   for (int pid : pids) EXPECT_TRUE(eventually([&] { return is_gone(pid); })) << pid;

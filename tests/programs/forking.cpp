@@ -23,6 +23,7 @@ using namespace std::chrono_literals;
 namespace {
 
 weft::Lock held_by_caller{"held by the caller"};
+weft::RLock held_twice_by_caller;
 weft::Lock contended;
 weft::Event never;
 weft::Local<std::uint64_t> own;
@@ -53,6 +54,18 @@ void live_as_child(std::uint64_t id) {
   held_by_caller.unlock();
   REQUIRE(held_by_caller.try_lock());
   held_by_caller.unlock();
+  bool is_free = false;
+  const auto try_twice_held = [&] {
+    is_free = held_twice_by_caller.try_lock();
+    if (is_free) held_twice_by_caller.unlock();
+  };
+  for (int depth = 2; depth > 0; --depth) {
+    std::thread{try_twice_held}.join();
+    REQUIRE(!is_free);
+    held_twice_by_caller.unlock();
+  }
+  std::thread{try_twice_held}.join();
+  REQUIRE(is_free);
   REQUIRE(*own == id);
   written_by_caller.unlock();
   bool ran = false;
@@ -91,6 +104,8 @@ void fork_children(int count) {
     const std::lock_guard guard{held_by_caller};
     const std::uint64_t id = weft::detail::current_context_id();
     const std::lock_guard writing{written_by_caller};
+    const std::lock_guard once{held_twice_by_caller};
+    const std::lock_guard twice{held_twice_by_caller};
     *own = id;
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
