@@ -139,6 +139,18 @@ foreach(folder IN LISTS weft_test_folders)
     ENVIRONMENT "${weft_test_environment}")
 endforeach()
 
+# Pools start their workers by what is usual: all of them by the other start methods, too.
+if(NOT WEFT_SANITIZE)
+  foreach(method IN ITEMS fork spawn)
+    foreach(folder IN ITEMS process process_failures)
+      set(name ${folder}_by_${method})
+      add_test(NAME ${name} COMMAND ${folder}_test "--gtest_filter=*Pool*:*Executor*:*SentWork*-FamilyPools*:*/FamilyPools*")
+      set_tests_properties(${name} PROPERTIES LABELS gtest TIMEOUT ${weft_test_timeout}
+        ENVIRONMENT "${weft_test_environment};WEFT_TEST_START_METHOD=${method}")
+    endforeach()
+  endforeach()
+endif()
+
 file(GLOB weft_shell_tests CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/*/*_test.sh")
 foreach(script IN LISTS weft_shell_tests)
   cmake_path(GET script PARENT_PATH folder)

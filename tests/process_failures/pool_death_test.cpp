@@ -1,5 +1,6 @@
 // Workers that die, in every way there is: nobody else is harmed, nothing is lost, nothing is done twice.
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -387,6 +388,7 @@ std::vector<int> workers_of_a_parent(int& parent, Body body) {
   if (::pipe2(ends, O_CLOEXEC) != 0) return {};
   parent = ::fork();
   if (parent == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     ::setpgid(0, 0);
     {
       process::Pool pool{2};
@@ -404,7 +406,8 @@ std::vector<int> workers_of_a_parent(int& parent, Body body) {
   ::close(ends[1]);
   std::vector<int> pids;
   int pid = 0;
-  while (::read(ends[0], &pid, sizeof pid) == sizeof pid) pids.push_back(pid);
+  // Not to the end of the pipe: workers by fork have it, too.
+  while (pids.size() < 2 && ::read(ends[0], &pid, sizeof pid) == sizeof pid) pids.push_back(pid);
   ::close(ends[0]);
   return pids;
 }
