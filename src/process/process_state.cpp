@@ -291,12 +291,13 @@ int ProcessState::take_exit_code() noexcept {
   if (const std::optional<int> code = ask_for_exit_code()) return *code;
   // The fork server is gone, and the system's first process has taken its place, or SIGCHLD is ignored here: as soon as somebody has
   // buried it the kernel can tell. Or it is our own, and has ended while it was traced: it is ours when the debugger lets go of it.
+  // Or the kernel will tell for certain, but its end, of which it has told, gets no processor for the rest, as the machine is busy.
   const Shield shield;
-  constexpr int kTries = 200;
-  for (int i = 0; i < kTries; ++i) {
+  const Deadline patience = Deadline::after(self_buried_ ? std::chrono::milliseconds{5'000} : std::chrono::milliseconds{200});
+  for (int i = 0; !patience.has_passed(); ++i) {
     if (const auto known = port::exit_code_of_stranger(end_->fd())) return *known;
     if (const auto taken = server_ == 0 ? port::take_exit_code(end_->fd()) : std::nullopt) return *taken;
-    sleep_for(std::chrono::milliseconds{1});
+    sleep_for(std::chrono::milliseconds{i < 100 ? 1 : 10});
   }
   return kUnknownExit;
 }
