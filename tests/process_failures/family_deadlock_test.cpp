@@ -285,58 +285,58 @@ TEST_P(FamilyDeadlocks, ThreeChildrenInACircleEndOneOfThem) {
   EXPECT_EQ(sum, kWasVictim);
 }
 
-TEST_P(FamilyDeadlocks, OneThatIsOnlyReportedIsReportedOnceAndLasts) {
-  set_deadlock_policy(DeadlockPolicy::Report);
-  process::Lock lock{"shared"};
-  Report go, errors;
-  Process waiter;
-  std::atomic<bool> joins{false};
-  Runner parent = world_.spawn([&] {
-    const std::lock_guard guard{lock};
-    waiter = child("waiter", wait_for_lock, in_fibers(), lock, std::move(go.reading), std::move(errors.writing));
-    go.go();
-    ASSERT_TRUE(soon_tells(waiter.pid()));
-    joins = true;
-    waiter.join();
-  });
-  ASSERT_TRUE(eventually([&] { return !reports().empty(); }));
-  ASSERT_TRUE(joins);
+/// A context of this process joins a child, which waits for a lock that the context holds. Until end(), as it is only reported.
+class FamilyDeadlocksThatLast : public FamilyDeadlocks {
+ protected:
+  void SetUp() override {
+    FamilyDeadlocks::SetUp();
+    set_deadlock_policy(DeadlockPolicy::Report);
+    parent_ = world_.spawn([this] {
+      const std::lock_guard guard{lock_};
+      waiter_ = child("waiter", wait_for_lock, in_fibers(), lock_, std::move(go_.reading), std::move(errors_.writing));
+      go_.go();
+      ASSERT_TRUE(soon_tells(waiter_.pid()));
+      joins_ = true;
+      waiter_.join();
+    });
+    ASSERT_TRUE(eventually([&] { return !reports().empty(); }));
+    ASSERT_TRUE(joins_);
+  }
+  void end() {
+    waiter_.kill();
+    EXPECT_EQ(parent_.join(), Ending::Returned);
+    EXPECT_EQ(waiter_.exitcode(), -SIGKILL);
+  }
+
+  Process waiter_;
+
+ private:
+  process::Lock lock_{"shared"};
+  Report go_, errors_;
+  std::atomic<bool> joins_{false};
+  Runner parent_;
+};
+INSTANTIATE_TEST_SUITE_P(Everywhere, FamilyDeadlocksThatLast, testing::Combine(testing::Values(kThreads, kFibers2), kAllMethods),
+                         name_of_place);
+
+TEST_P(FamilyDeadlocksThatLast, AreReportedOnce) {
   ASSERT_TRUE(tell_for_long({::getpid()}));
   EXPECT_EQ(reports().size(), 1u);
-  waiter.kill();
-  EXPECT_EQ(parent.join(), Ending::Returned);
-  EXPECT_EQ(waiter.exitcode(), -SIGKILL);
+  end();
 }
 
-TEST_P(FamilyDeadlocks, OneIsKnownAgainWhenTheOtherProcessHasNotLookedForLong) {
-  set_deadlock_policy(DeadlockPolicy::Report);
-  process::Lock lock{"shared"};
-  Report go, errors;
-  Process waiter;
-  std::atomic<bool> joins{false};
-  Runner parent = world_.spawn([&] {
-    const std::lock_guard guard{lock};
-    waiter = child("waiter", wait_for_lock, in_fibers(), lock, std::move(go.reading), std::move(errors.writing));
-    go.go();
-    ASSERT_TRUE(soon_tells(waiter.pid()));
-    joins = true;
-    waiter.join();
-  });
-  ASSERT_TRUE(eventually([&] { return !reports().empty(); }));
-  ASSERT_TRUE(joins);
-  ASSERT_EQ(::kill(waiter.pid(), SIGSTOP), 0);
+TEST_P(FamilyDeadlocksThatLast, AreKnownAgainWhenTheOtherProcessHasNotLookedForLong) {
+  ASSERT_EQ(::kill(waiter_.pid(), SIGSTOP), 0);
   // Until what it told is too old to prove anything, and this process has looked since.
   const auto looked_at = [](pid_t pid) {
     const std::optional<Told> told = told_by(pid);
     return told ? told->looks[0].begin : 0;
   };
-  EXPECT_TRUE(eventually([&] { return looked_at(::getpid()) - looked_at(waiter.pid()) > 1'200'000'000; }));
-  ASSERT_EQ(::kill(waiter.pid(), SIGCONT), 0);
-  EXPECT_TRUE(tell_for_long({waiter.pid(), ::getpid()}));
+  EXPECT_TRUE(eventually([&] { return looked_at(::getpid()) - looked_at(waiter_.pid()) > 1'200'000'000; }));
+  ASSERT_EQ(::kill(waiter_.pid(), SIGCONT), 0);
+  EXPECT_TRUE(tell_for_long({waiter_.pid(), ::getpid()}));
   EXPECT_EQ(reports().size(), 1u);
-  waiter.kill();
-  EXPECT_EQ(parent.join(), Ending::Returned);
-  EXPECT_EQ(waiter.exitcode(), -SIGKILL);
+  end();
 }
 
 // ---- pools ----------------------------------------------------------------------------------------------------------
