@@ -6,28 +6,32 @@
 #include "engine/descriptor.hpp"
 #include "engine/thread_context.hpp"
 #include "port/futex.hpp"
+#include "process/far_holders.hpp"
 #include "process/process_pool.hpp"
 
 namespace weft::detail {
 
 using Direction = Descriptor::Direction;
 
-/// The context that looks after the workers. Whoever comes second waits as usual.
-class ProcessPool::Leading {
+/// A context that looks after the workers, or is told by them: one at a time, whoever comes second waits as usual.
+class ProcessPool::InCharge {
  public:
-  explicit Leading(ProcessPool& pool) noexcept : pool_{pool} {}
-  Leading(const Leading&) = delete;
-  Leading& operator=(const Leading&) = delete;
+  /// `asked`: the bits that it may have set until it ends.
+  InCharge(ProcessPool& pool, std::atomic<bool>& taken, std::uint32_t asked) noexcept : pool_{pool}, taken_{taken}, asked_{asked} {}
+  InCharge(const InCharge&) = delete;
+  InCharge& operator=(const InCharge&) = delete;
   // What is done after this the dispatcher is told of; what was done before, and told to us or to nobody, is seen by the last look.
-  ~Leading() {
-    pool_.attention_.fetch_and(~(PoolDoor::kLooking | PoolDoor::kSleeper), std::memory_order_seq_cst);
-    pool_.leading_.store(false, std::memory_order_release);
+  ~InCharge() {
+    pool_.attention_.fetch_and(~asked_, std::memory_order_seq_cst);
+    taken_.store(false, std::memory_order_release);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     pool_.drain();
   }
 
  private:
   ProcessPool& pool_;
+  std::atomic<bool>& taken_;
+  const std::uint32_t asked_;
 };
 
 // Whoever is about to sleep asks first, and looks then: with the fence in PoolWorker::tell_pool() either he sees what is done, or the worker that
@@ -54,10 +58,10 @@ bool ProcessPool::advance(FutureState& future, Deadline deadline) {
     return future.done();
   }
   const Explained* explained = &future;
-  const Wait record{.kind = WaitKind::Future, .object = explained, .holders = &no_holders, .outside = true};
+  const Wait record{.kind = WaitKind::Future, .object = explained, .holders = &process::detail::nobody_here, .outside = true};
   const bool on_fiber = current_context().is_fiber();
   if (!leading_.exchange(true, std::memory_order_acquire)) {
-    const Leading leading{*this};
+    const InCharge leading{*this, leading_, PoolDoor::kLooking | PoolDoor::kSleeper};
     if (!on_fiber && can_sleep_beside_) return lead_on_thread(future, record, deadline);
     if (look_briefly(future)) return true;
   }
@@ -110,31 +114,13 @@ bool ProcessPool::lead_on_thread(FutureState& future, const Wait& record, Deadli
 
 // ---- fibers ---------------------------------------------------------------------------------------------------------
 
-/// The fiber that workers ring for.
-class ProcessPool::Listening {
- public:
-  explicit Listening(ProcessPool& pool) noexcept : pool_{pool} {}
-  Listening(const Listening&) = delete;
-  Listening& operator=(const Listening&) = delete;
-  // As when one ends to lead.
-  ~Listening() {
-    pool_.attention_.fetch_and(~PoolDoor::kFiber, std::memory_order_seq_cst);
-    pool_.listening_.store(false, std::memory_order_release);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    pool_.drain();
-  }
-
- private:
-  ProcessPool& pool_;
-};
-
 // Only as long as its task is the only one: nobody else is to depend on how soon its runtime has a worker for it. By the order of
 // accept() either we see the other task, or whoever submits it sees that we listen, and ends that. Whoever else may be interested in this one,
 // a callback or the end of the pool, depends on it for some milliseconds: see PoolWorker::sleep().
 bool ProcessPool::listen_on_fiber(FutureState& future, const Wait& record, Deadline deadline) {
   constexpr std::size_t kDone = 0, kRang = 1;
   if (listening_.exchange(true, std::memory_order_acquire)) return false;
-  const Listening listening{*this};
+  const InCharge listening{*this, listening_, PoolDoor::kFiber};
   Context& self = current_context();
   for (;;) {
     const std::uint64_t seen = fiber_bell_->readiness(Direction::Read);

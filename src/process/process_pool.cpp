@@ -18,6 +18,7 @@
 #include "engine/helper_pool.hpp"
 #include "engine/thread_context.hpp"
 #include "port/futex.hpp"
+#include "process/far_holders.hpp"
 #include "process/function_name.hpp"
 #include "process/large_block.hpp"
 #include "process/program.hpp"
@@ -384,7 +385,7 @@ void ProcessPool::wait_for_room() {
     if (!way.enlist() && disarm(self)) continue;
     const Explained* explained = &room_for_reports_;
     const Outcome outcome =
-        park(self, {.kind = WaitKind::Room, .object = explained, .holders = &ProcessPool::no_holders, .outside = true}, Deadline::never());
+        park(self, {.kind = WaitKind::Room, .object = explained, .holders = &process::detail::nobody_here, .outside = true}, Deadline::never());
     if (outcome == kFired) return;  // the permit was handed over
     way.withdraw();
     throw_interruption();

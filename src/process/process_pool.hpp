@@ -33,8 +33,9 @@ class Descriptor;
 /// descriptor that has been sent cannot be taken back.
 ///
 /// Whoever comes by may drain(): take what is done out of the rings, fill them again, and make the futures true. Who waits for a result does
-/// so itself, and is told by the workers (PoolDoor); when nobody does, the dispatcher, a thread of weft's own, is told. It alone starts and buries workers and watches the limits of tasks. What users have given to be called, when a future is done, is
-/// called by one helper thread at a time.
+/// so itself, and is told by the workers (PoolDoor); when nobody does, the dispatcher, a thread of weft's own, is told. It alone starts and
+/// buries workers and watches the limits of tasks. What users have given to be called, when a future is done, is called by one helper
+/// thread at a time.
 ///
 /// Locks: lock_ is for a few instructions, and system calls that do not wait; nothing of the user's runs, and no future is touched, under it.
 class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from_this<ProcessPool> {
@@ -159,13 +160,10 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
     std::size_t coming = 0;   // have just been started
     std::size_t missing = 0;  // tasks that wait, and for which no worker is idle or will be
   };
-  class Leading;
-  class Listening;
+  class InCharge;
   struct DisposeDescriptor {
     void operator()(Descriptor* descriptor) const noexcept;
   };
-  /// No context of this process can end the wait for a worker: whoever searches beyond knows who may (far_holders.hpp).
-  static std::size_t no_holders(const void*, std::uint64_t*, std::size_t) noexcept { return 0; }
 
   // ---- pool_placement.cpp: with lock_ ----
   void fill(Wakes& wakes) noexcept;

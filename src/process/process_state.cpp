@@ -17,6 +17,7 @@
 #include "port/pidfd.hpp"
 #include "port/socket_calls.hpp"
 #include "process/child.hpp"
+#include "process/far_holders.hpp"
 #include "process/fork_server.hpp"
 #include "process/launch.hpp"
 #include "process/lifeline.hpp"
@@ -243,9 +244,6 @@ std::optional<int> ProcessState::exitcode() {
   return exit_code_;
 }
 
-// No context of this process can end another one: whoever searches beyond knows who may (far_holders.hpp).
-std::size_t ProcessState::nobody_here(const void*, std::uint64_t*, std::size_t) noexcept { return 0; }
-
 bool ProcessState::join_until(Deadline deadline) {
   require_joinable();
   const std::string label = name();  // for reports: it outlives the wait
@@ -254,7 +252,7 @@ bool ProcessState::join_until(Deadline deadline) {
     if (!end_->enter()) throw InvalidStateError{"join: " + quoted_name() + " was closed meanwhile"};
     const int result = end_->wait(Descriptor::Direction::Read, deadline,
                                   {.kind = WaitKind::Process, .object = this, .label = Label{label.c_str(), {}},
-                                   .holders = &nobody_here, .outside = true});
+                                   .holders = &process::detail::nobody_here, .outside = true});
     end_->leave();
     if (result == -ETIMEDOUT) return has_ended();
     if (result == -ECANCELED) throw_interruption();

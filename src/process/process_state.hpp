@@ -76,7 +76,6 @@ class ProcessState : public std::enable_shared_from_this<ProcessState> {
   [[nodiscard]] Launched launch(Process* object, OwnedFd theirs);
   void send_birth(process::Outgoing& out);
   void set_started(Launched launched, std::unique_ptr<Lifeline> lifeline);
-  [[nodiscard]] static std::size_t nobody_here(const void* process, std::uint64_t* ids, std::size_t most) noexcept;
   void bury();
   [[nodiscard]] int take_exit_code() noexcept;
   [[nodiscard]] std::optional<int> ask_for_exit_code() noexcept;

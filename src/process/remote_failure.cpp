@@ -67,11 +67,15 @@ class FromElsewhere final : public E, public std::nested_exception {
   explicit FromElsewhere(E error) : E(std::move(error)) {}
 };
 
+template <class E, class... All>
+consteval bool is_among(Types<All...>) {
+  return (std::is_same_v<E, All> || ...);
+}
+
 /// Exactly of this type, here or elsewhere.
 template <class E>
 bool is_of(const std::type_info& type) {
-  if constexpr (std::is_constructible_v<Saying<E>, std::string, std::error_code> || std::is_same_v<E, std::filesystem::filesystem_error> ||
-                std::is_same_v<E, std::future_error>) {
+  if constexpr (is_among<E>(FromCode{})) {
     if (type == typeid(FromElsewhere<Saying<E>>)) return true;
   }
   return type == typeid(E) || type == typeid(FromElsewhere<E>);

@@ -160,6 +160,8 @@ inline constexpr bool received_by_weft_alone =
     std::is_arithmetic_v<T> || std::is_enum_v<T> ||
     (sent_as_bytes<T> && std::is_trivially_default_constructible_v<T> && !HasTransfer<T> && !SendsItself<T>);
 template <>
+inline constexpr bool received_by_weft_alone<void> = true;
+template <>
 inline constexpr bool received_by_weft_alone<std::string> = true;
 template <class T>
 inline constexpr bool received_by_weft_alone<std::vector<T>> = received_by_weft_alone<T>;
@@ -234,13 +236,7 @@ class RemoteResult final : public FutureResult<R>, public RemoteTask {
       : FutureResult<R>{2}, RemoteTask{std::move(pool), limits} {}
 
   FutureState& future() noexcept override { return *this; }
-  bool is_plain() const noexcept override {
-    if constexpr (std::is_void_v<R>) {
-      return true;
-    } else {
-      return received_by_weft_alone<R>;
-    }
-  }
+  bool is_plain() const noexcept override { return received_by_weft_alone<R>; }
   void accept(process::Incoming& in) override {
     this->keep([&]() -> R {
       if constexpr (!std::is_void_v<R>) return in.receive<R>();
