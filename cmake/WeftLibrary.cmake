@@ -12,6 +12,7 @@ endif()
 file(GLOB_RECURSE weft_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/*.cpp" "${PROJECT_SOURCE_DIR}/src/*.S")
 list(FILTER weft_sources EXCLUDE REGEX "^${PROJECT_SOURCE_DIR}/src/http/")  # a library of its own: WeftHttp.cmake
 list(FILTER weft_sources EXCLUDE REGEX "/src/patch/")  # a library of its own: WeftPatch.cmake
+list(FILTER weft_sources EXCLUDE REGEX "/src/keeper/")  # a program within the library: WeftKeeper.cmake
 if(NOT weft_sources)
   # An empty tree still configures; CMake refuses a library without sources.
   file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/generated/empty.cpp" CONTENT "")
@@ -39,6 +40,8 @@ endif()
 # it has to be given page by page, which takes it as long as all the rest.
 set_source_files_properties("${PROJECT_SOURCE_DIR}/src/process/child.cpp" "${PROJECT_SOURCE_DIR}/src/process/lifeline.cpp"
   PROPERTIES COMPILE_OPTIONS -fno-plt)
+
+include(WeftKeeper)
 
 # Full debug information in one file: its types are all that the debugger script needs (tools/gdb/weft-gdb.py).
 set_source_files_properties("${PROJECT_SOURCE_DIR}/src/engine/scheduler.cpp" PROPERTIES COMPILE_OPTIONS -g)

@@ -38,6 +38,16 @@ constexpr auto kById = static_cast<idtype_t>(3);  // P_PIDFD
   return ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) < 0 ? -errno : 0;
 }
 
+[[gnu::noinline]] void bury_child(pid_t pid) noexcept {
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+void kill_and_bury(pid_t pid) noexcept {
+  ::kill(pid, SIGKILL);
+  bury_child(pid);
+}
+
 [[gnu::noinline]] std::optional<int> take_exit_code(int pidfd) noexcept {
   siginfo_t info{};
   while (::waitid(kById, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG) < 0) {
@@ -45,6 +55,15 @@ constexpr auto kById = static_cast<idtype_t>(3);  // P_PIDFD
   }
   if (info.si_pid == 0) return std::nullopt;
   return info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+}
+
+[[gnu::noinline]] bool is_unburied_child(int pidfd) noexcept {
+  siginfo_t info{};
+  int result = 0;
+  do {
+    result = ::waitid(kById, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG | WNOWAIT);
+  } while (result < 0 && errno == EINTR);
+  return result == 0;
 }
 
 [[gnu::noinline]] std::optional<int> exit_code_of_stranger(int pidfd) noexcept {

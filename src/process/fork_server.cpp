@@ -46,12 +46,6 @@ struct ForkServer::Reply {
 
 namespace {
 
-void kill_and_bury(pid_t pid) noexcept {
-  ::kill(pid, SIGKILL);
-  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-  }
-}
-
 /// Whether the other end of a socket is no more, and not only this message too much for the system.
 bool means_closed(int error) noexcept { return error == EPIPE || error == ECONNRESET || error == ENOTCONN || error == EBADF; }
 
@@ -108,7 +102,7 @@ void ForkServer::ensure_running() {
   theirs.reset();
   const int end = port::pidfd_open(pid);
   if (end < 0) {
-    kill_and_bury(pid);  // a child of another thread's fork() may have a copy of our end of the socket: closing it need not end the helper
+    port::kill_and_bury(pid);  // a child of another thread's fork() may have a copy of our end of the socket: closing it need not end the helper
     throw OSError{-end, "open a pidfd of", "the fork server"};
   }
   end_.reset(end);
@@ -278,8 +272,7 @@ class SignalsOfServer {
     if (pid == 0) ::_exit(kCode);
     if (pid < 0) return false;
     const OwnedFd end{port::pidfd_open(pid)};
-    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-    }
+    port::bury_child(pid);
     return end && port::exit_code_of_stranger(end.get()) == kCode;
   }
 
@@ -313,7 +306,7 @@ ForkServer::Reply serve_fork(OwnedFd socket, OwnedFd& end, int control, const Si
     end.reset(opened);
   } else {
     reply.error = -opened;
-    kill_and_bury(reply.pid);
+    port::kill_and_bury(reply.pid);
   }
   return reply;
 }
@@ -321,7 +314,7 @@ ForkServer::Reply serve_fork(OwnedFd socket, OwnedFd& end, int control, const Si
 ForkServer::Reply serve_exit_code(pid_t pid) noexcept {
   ForkServer::Reply reply;
   if (pid < 0) {
-    kill_and_bury(-pid);
+    port::kill_and_bury(-pid);
     return reply;
   }
   siginfo_t info{};
@@ -367,7 +360,7 @@ void find_modules() noexcept {
     if (end) answer.attach(end.get());
     ssize_t sent = port::sys_sendmsg(control, &answer.message, 0);
     if (sent < 0 && end && !means_closed(static_cast<int>(-sent))) {  // too many descriptors on their way in the system
-      kill_and_bury(reply.pid);
+      port::kill_and_bury(reply.pid);
       reply = {.error = static_cast<std::int32_t>(-sent)};
       answer.message.msg_control = nullptr;
       answer.message.msg_controllen = 0;

@@ -20,17 +20,11 @@ namespace weft::detail {
 
 namespace {
 
-void kill_and_bury(pid_t pid) noexcept {
-  ::kill(pid, SIGKILL);
-  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-  }
-}
-
 /// Of a child of this process. It cannot be followed without one, so that it must not live either.
 OwnedFd pidfd_of_child(pid_t pid, const std::string& whom) {
   const int end = port::pidfd_open(pid);
   if (end >= 0) return OwnedFd{end};
-  kill_and_bury(pid);
+  port::kill_and_bury(pid);
   throw OSError{-end, "open a pidfd of", whom};
 }
 
@@ -66,7 +60,7 @@ Launched launch_by_spawn(const process::Outgoing& parcel, const std::string& who
     // If nobody reads it, the child has ended already: its exit code tells how.
     (void)send_parcel(way.fd(), parcel);
   } catch (...) {
-    kill_and_bury(launched.pid);
+    port::kill_and_bury(launched.pid);
     throw;
   }
   return launched;

@@ -288,10 +288,11 @@ std::optional<int> ProcessState::ask_for_exit_code() noexcept {
 int ProcessState::take_exit_code() noexcept {
   if (const std::optional<int> code = ask_for_exit_code()) return *code;
   // The fork server is gone, and the system's first process has taken its place, or SIGCHLD is ignored here: as soon as somebody has
-  // buried it the kernel can tell. Or it is our own, and has ended while it was traced: it is ours when the debugger lets go of it.
-  // Or the kernel will tell for certain, but its end, of which it has told, gets no processor for the rest, as the machine is busy.
+  // buried it the kernel can tell. Or it is told for certain, but late: it is our own and has ended while it was traced, so that it is
+  // ours when the debugger lets go of it; or its end gets no processor for what follows the news of it, as the machine is busy.
   const Shield shield;
-  const Deadline patience = Deadline::after(self_buried_ ? std::chrono::milliseconds{5'000} : std::chrono::milliseconds{200});
+  const bool certain = self_buried_ || (server_ == 0 && port::is_unburied_child(end_->fd()));
+  const Deadline patience = Deadline::after(certain ? std::chrono::milliseconds{5'000} : std::chrono::milliseconds{200});
   for (int i = 0; !patience.has_passed(); ++i) {
     if (const auto known = port::exit_code_of_stranger(end_->fd())) return *known;
     if (const auto taken = server_ == 0 ? port::take_exit_code(end_->fd()) : std::nullopt) return *taken;

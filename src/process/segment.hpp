@@ -11,9 +11,6 @@
 
 namespace weft::process::detail {
 
-/// Removes the names that this process made and did not ask to be kept, as exit() does: for a process that ends without it.
-void unlink_own_names() noexcept;
-
 /// What the handles of one SharedMemory have in common: descriptor, mapping, and the name.
 class Segment {
  public:

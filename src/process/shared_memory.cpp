@@ -3,22 +3,18 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <climits>
-#include <cstdlib>
-#include <mutex>
 #include <stdexcept>
 #include <utility>
-#include <vector>
 
 #include <weft/base/error.hpp>
 
-#include "engine/fork.hpp"
 #include "engine/immortal.hpp"
 #include "process/memory.hpp"
+#include "process/own_names.hpp"
 #include "process/segment.hpp"
 
 namespace weft::process {
@@ -55,61 +51,6 @@ void require_size(std::size_t size) {
   if (size == 0) throw std::invalid_argument{"shared memory of 0 bytes: there is nothing to share"};
 }
 
-ino_t inode_of(int fd) noexcept {
-  struct stat about {};
-  return ::fstat(fd, &about) == 0 ? about.st_ino : 0;
-}
-
-/// The names that this process made and has to remove when it exits. A child of fork() made none of them.
-class Names {
- public:
-  [[nodiscard]] static Names& all() noexcept {
-    static constinit weft::detail::Immortal<Names> instance;
-    return instance.value;
-  }
-
-  void add(const std::string& name, ino_t inode) {
-    const std::scoped_lock guard{lock_};
-    names_.push_back({name, inode});
-    if (!std::exchange(at_exit_, true)) std::atexit(unlink_own_names);
-  }
-  void remove(const std::string& name) noexcept {
-    const std::scoped_lock guard{lock_};
-    std::erase_if(names_, [&](const Name& known) { return known.text == name; });
-  }
-
-  void before_fork() noexcept { lock_.lock(); }
-  void after_fork(bool in_child) noexcept {
-    if (in_child) names_.clear();
-    lock_.unlock();
-  }
-
-  /// But not what others made under the name, after somebody had unlinked it.
-  void unlink_all() noexcept {
-    const std::scoped_lock guard{lock_};
-    for (const Name& name : names_) {
-      const std::string path = "/" + name.text;
-      const OwnedFd fd{::shm_open(path.c_str(), O_RDONLY | O_CLOEXEC, 0)};
-      if (fd && inode_of(fd.get()) == name.inode) ::shm_unlink(path.c_str());
-    }
-    names_.clear();
-  }
-
- private:
-  struct Name {
-    std::string text;
-    ino_t inode;
-  };
-
-  std::mutex lock_;  // never held while anybody waits
-  std::vector<Name> names_;
-  bool at_exit_ = false;
-};
-
-weft::detail::ForkHook fork_hook{.before = []() noexcept { Names::all().before_fork(); },
-                                 .after = [](bool in_child) noexcept { Names::all().after_fork(in_child); }};
-[[maybe_unused]] const bool fork_is_prepared = (weft::detail::add_fork_hook(fork_hook), true);
-
 int create_file(std::string& name, bool generated, mode_t mode) {
   for (;;) {
     if (generated) name = generated_name();
@@ -124,8 +65,6 @@ int create_file(std::string& name, bool generated, mode_t mode) {
 }
 
 }  // namespace
-
-void detail::unlink_own_names() noexcept { Names::all().unlink_all(); }
 
 std::string Segment::object() const { return name_.empty() ? "anonymous shared memory" : object_of(name_); }
 
@@ -144,7 +83,7 @@ SharedMemory SharedMemory::create(std::string_view name, std::size_t size, Share
   try {
     reserve_memory(fd.get(), 0, size, object_of(own));
     auto segment = std::make_shared<Segment>(std::move(fd), size, own);
-    if (!options.keep) Names::all().add(own, inode_of(segment->fd()));
+    if (!options.keep) OwnNames::all().add(own, segment->fd());
     return SharedMemory{std::move(segment)};
   } catch (...) {
     ::shm_unlink(("/" + own).c_str());
@@ -168,7 +107,7 @@ bool SharedMemory::unlink(std::string_view name) {
   const std::string own = checked_name(name);
   const bool unlinked = ::shm_unlink(("/" + own).c_str()) == 0;
   if (const int error = errno; !unlinked && error != ENOENT) throw OSError{error, "unlinking", object_of(own)};
-  Names::all().remove(own);
+  OwnNames::all().remove(own);
   return unlinked;
 }
 

@@ -461,7 +461,7 @@ TEST_P(Processes, HaveTheirExitCodeThoughTheyWereTraced) {
       siginfo_t end{};
       while (*stage == Attached && ::waitid(P_PID, static_cast<id_t>(pid), &end, WEXITED | WNOWAIT | __WALL) != 0) {
       }
-      ::usleep(30'000);
+      ::usleep(400'000);
       return true;
     }};
     ASSERT_TRUE(eventually([&] { return *stage != Waiting; }));

@@ -12,6 +12,7 @@
 
 #include <weft/base/error.hpp>
 #include <weft/process/barrier.hpp>
+#include <weft/process/bounded_semaphore.hpp>
 #include <weft/process/condition.hpp>
 #include <weft/process/event.hpp>
 #include <weft/process/lock.hpp>
@@ -27,6 +28,7 @@ namespace weft::test {
 namespace {
 
 using process::Barrier;
+using process::BoundedSemaphore;
 using process::Condition;
 using process::Event;
 using process::Lock;
@@ -208,6 +210,53 @@ TEST_F(SyncDeath, OfOneWhoAcquiresASemaphoreTakesNoMoreThanHisPermit) {
                    semaphore.release();
                    waiter.reset();
                    EXPECT_EQ(semaphore.value(), 0u);
+                 }});
+}
+
+TEST_F(SyncDeath, OfOneWhoHasOrGivesBackPermitsOfABoundedSemaphoreGivesThemToThoseWhoWait) {
+  BoundedSemaphore semaphore{3};
+  std::optional<Waiter> waiters[3];
+  const auto take_all = [&] {
+    for (int i = 0; i < 3; ++i) semaphore.acquire();
+  };
+  WEFT_PLAY({.warm_up = take_all,
+             .begin =
+                 [&] {
+                   for (std::optional<Waiter>& waiter : waiters) {
+                     waiter.emplace([&] { semaphore.acquire(); });
+                     ASSERT_TRUE(waiter->soon_sleeps());
+                   }
+                 },
+             .body =
+                 [&] {
+                   semaphore.release();
+                   semaphore.release(2);
+                 },
+             .end =
+                 [&] {
+                   for (std::optional<Waiter>& waiter : waiters) waiter.reset();
+                   EXPECT_EQ(semaphore.value(), 0u);
+                   semaphore.release(3);
+                 }});
+}
+
+TEST_F(SyncDeath, OfOneWhoAcquiresFromABoundedSemaphoreTakesNothingWithHim) {
+  BoundedSemaphore semaphore{1};
+  std::optional<Waiter> waiter;
+  WEFT_PLAY({.begin =
+                 [&] {
+                   semaphore.acquire();
+                   waiter.emplace([&] { semaphore.acquire(); });
+                   ASSERT_TRUE(waiter->soon_sleeps());
+                 },
+             .body = [&] { (void)semaphore.try_acquire_for(1h); },
+             .end =
+                 [&] {
+                   semaphore.release();
+                   waiter.reset();
+                   EXPECT_EQ(semaphore.value(), 0u);
+                   semaphore.release();
+                   EXPECT_EQ(semaphore.value(), 1u);
                  }});
 }
 

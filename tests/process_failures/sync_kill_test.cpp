@@ -12,6 +12,7 @@
 
 #include <weft/base/error.hpp>
 #include <weft/process/barrier.hpp>
+#include <weft/process/bounded_semaphore.hpp>
 #include <weft/process/condition.hpp>
 #include <weft/process/event.hpp>
 #include <weft/process/semaphore.hpp>
@@ -80,6 +81,26 @@ TEST_F(KilledAtRandom, RLock) {
     ++progress_->steps;
     --*inside;
   });
+}
+
+// Never more inside than there are permits, and never none for those who live: what the dead had is given back.
+TEST_F(KilledAtRandom, BoundedSemaphore) {
+  process::BoundedSemaphore seats{3};
+  const InSharedMemory<std::atomic<int>> most;
+  run([&] {
+    seats.acquire();
+    const auto inside = static_cast<int>(3 - seats.value());
+    for (int seen = *most; seen < inside && !most->compare_exchange_weak(seen, inside);) {
+    }
+    if (inside < 1) progress_->wrong = true;
+    ++progress_->steps;
+    seats.release();
+  });
+  EXPECT_LE(*most, 3);
+  EXPECT_TRUE(eventually([&] { return seats.try_acquire() && seats.try_acquire() && seats.try_acquire(); }));
+  EXPECT_FALSE(seats.try_acquire());
+  seats.release(3);
+  EXPECT_TRUE(seats.holder_died());
 }
 
 // Permits that the dead held are lost; what nobody holds must be had.

@@ -23,8 +23,9 @@ struct SemaphoreState;
 /// Semantics:     after Python multiprocessing.Semaphore. A handle, as process::Lock is. lock() and unlock() are
 ///                acquire() and release(1), for std::lock_guard. A permit that is free goes to whoever comes first.
 /// Death:         a process that is killed while it waits, or in the middle of a call, takes nothing with it but what
-///                it had acquired. Who holds permits is not known, anybody may release one: those of a process that
-///                dies are lost.
+///                it had acquired. A permit may be a signal, acquired here and released there, so that nobody can tell
+///                what became of those of a process that dies: they are lost. Where permits are given back by who took
+///                them, use a BoundedSemaphore, which knows who has them.
 /// Thread-safety: every method, from any thread or fiber of any process.
 /// Blocking:      parks the fiber, or the thread when called outside one. Throws Cancelled when this fiber is killed;
 ///                no permit is lost.
@@ -73,13 +74,15 @@ class Semaphore {
   [[nodiscard]] bool try_lock() noexcept { return try_acquire(); }
 
  protected:
-  /// With another limit than max_value().
-  Semaphore(std::uint32_t permits, std::uint32_t limit, const char* name, std::source_location site);
+  enum class Bounded { Yes };
+  /// Of a BoundedSemaphore.
+  Semaphore(Bounded, std::uint32_t permits, const char* name, std::source_location site);
   Semaphore(std::shared_ptr<detail::SharedObject> object, std::source_location site) noexcept;
   void send(Outgoing& out) const;
   [[nodiscard]] static std::shared_ptr<detail::SharedObject> receive_object(Incoming& in);
 
  private:
+  friend class BoundedSemaphore;
   friend struct Transfer<Semaphore>;
 
   class AcquireWay : public detail::SharedWay {
@@ -94,6 +97,7 @@ class Semaphore {
     detail::SemaphoreState* state_;
   };
 
+  [[nodiscard]] static std::uint32_t seats_for(std::uint32_t permits) noexcept;
   [[noreturn]] void fail_too_many(std::uint64_t permits) const;
 
   std::shared_ptr<detail::SharedObject> object_;

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include <weft/base/owned_fd.hpp>
+
+namespace weft::process::detail {
+
+/// The keeper (src/keeper/main.cpp) of this process, as it is told what to do: a process that removes names from /dev/shm when this one
+/// has ended, by kill -9 if need be.
+///
+/// Thread-safety: none of its own.
+/// Blocking:      start() takes about as long as the start of a small program.
+class NameKeeper {
+ public:
+  /// Starts one, which knows no names. False: the system does not let us (no descriptors, no processes, no /proc, memory that must not
+  /// be executed), or there is none for this processor.
+  bool start() noexcept;
+  /// To remove the name when this process has ended, if the file still has it. False: there is no keeper, or no longer.
+  bool keep(const std::string& name, ino_t inode) noexcept { return tell(name, inode); }
+  /// Nothing is to be done about that file any more.
+  void forget(ino_t inode) noexcept { (void)tell({}, inode); }
+  /// It removes what it was told of now, if nobody else has this end of its socket.
+  void leave() noexcept { socket_.reset(); }
+
+ private:
+  bool tell(const std::string& name, ino_t inode) noexcept;
+
+  OwnedFd socket_;
+};
+
+}  // namespace weft::process::detail

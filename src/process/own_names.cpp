@@ -1,0 +1,79 @@
+#include "process/own_names.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <utility>
+
+#include <weft/base/owned_fd.hpp>
+
+#include "engine/fork.hpp"
+#include "engine/immortal.hpp"
+
+namespace weft::process::detail {
+
+namespace {
+
+/// 0: it cannot be said.
+ino_t inode_of(int fd) noexcept {
+  struct stat about {};
+  return ::fstat(fd, &about) == 0 ? about.st_ino : 0;
+}
+
+weft::detail::ForkHook fork_hook{.before = []() noexcept { OwnNames::all().before_fork(); },
+                                 .after = [](bool in_child) noexcept { OwnNames::all().after_fork(in_child); }};
+[[maybe_unused]] const bool fork_is_prepared = (weft::detail::add_fork_hook(fork_hook), true);
+
+}  // namespace
+
+OwnNames& OwnNames::all() noexcept {
+  static constinit weft::detail::Immortal<OwnNames> instance;
+  return instance.value;
+}
+
+void OwnNames::add(const std::string& name, int fd) {
+  const std::scoped_lock guard{lock_};
+  names_.push_back({name, inode_of(fd)});
+  tell_keeper(names_.back());
+  if (!std::exchange(at_exit_, true)) std::atexit(unlink_own_names);
+}
+
+// The first one starts the keeper; and so does one who finds that somebody has killed it.
+void OwnNames::tell_keeper(const Name& name) noexcept {
+  if (keeper_.keep(name.text, name.inode) || !keeper_.start()) return;
+  for (const Name& known : names_) (void)keeper_.keep(known.text, known.inode);
+}
+
+void OwnNames::remove(const std::string& name) noexcept {
+  const std::scoped_lock guard{lock_};
+  std::erase_if(names_, [&](const Name& known) {
+    if (known.text != name) return false;
+    keeper_.forget(known.inode);
+    return true;
+  });
+}
+
+void OwnNames::unlink_all() noexcept {
+  const std::scoped_lock guard{lock_};
+  for (const Name& name : names_) {
+    const std::string path = "/" + name.text;
+    const OwnedFd fd{::shm_open(path.c_str(), O_RDONLY | O_CLOEXEC, 0)};
+    if (fd && inode_of(fd.get()) == name.inode) ::shm_unlink(path.c_str());
+  }
+  names_.clear();
+  keeper_.leave();
+}
+
+void OwnNames::after_fork(bool in_child) noexcept {
+  if (in_child) {
+    names_.clear();
+    keeper_.leave();  // a copy: the keeper is to learn of the end of the one who started it
+  }
+  lock_.unlock();
+}
+
+void unlink_own_names() noexcept { OwnNames::all().unlink_all(); }
+
+}  // namespace weft::process::detail
