@@ -25,6 +25,7 @@ namespace weft::test {
 
 /// A child made by fork() that is led through a function instruction by instruction, so that it can be killed at each
 /// of them. What `warm_up` does comes before, at full speed. One thread of it is led: the one that runs the function.
+/// Or a child that runs already: its first thread, from where it is.
 class SteppedChild {
  public:
   /// More than any call that is led through takes, in a sanitizer's build too.
@@ -56,6 +57,14 @@ class SteppedChild {
     state_ = State::NotAllowed;
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 77) << "status " << status;
   }
+  explicit SteppedChild(pid_t running) : pid_{running} {
+    int status = 0;
+    if (::ptrace(PTRACE_SEIZE, pid_, nullptr, nullptr) == 0 && ::ptrace(PTRACE_INTERRUPT, pid_, nullptr, nullptr) == 0 &&
+        ::waitpid(pid_, &status, __WALL) == pid_ && WIFSTOPPED(status))
+      return;
+    pid_ = -1;
+    state_ = State::NotAllowed;
+  }
   SteppedChild(const SteppedChild&) = delete;
   SteppedChild& operator=(const SteppedChild&) = delete;
   ~SteppedChild() { kill(); }
@@ -73,9 +82,8 @@ class SteppedChild {
     if (pid_ < 0) return;
     ::kill(pid_, SIGKILL);
     int status = 0;
-    do {
-      ::waitpid(pid_, &status, __WALL);
-    } while (WIFSTOPPED(status));
+    while (::waitpid(pid_, &status, __WALL) == pid_ && WIFSTOPPED(status)) {
+    }
     pid_ = -1;
   }
 
