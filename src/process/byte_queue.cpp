@@ -1,5 +1,7 @@
 #include <weft/detail/byte_queue.hpp>
 
+#include <array>
+#include <string>
 #include <utility>
 
 #include <weft/base/error.hpp>
@@ -215,6 +217,7 @@ ByteQueue::Attempt ByteQueue::try_get(ItemRoom& item, Deadline deadline, MayWait
       item.enlarge(read.size);  // by then it may be another's, and the next one larger
       continue;
     }
+    if (control_.has_ledger) control_.ledger.note_taken();
     memory_->take(read.next);
     held.release();
     item.set_size(read.size);
@@ -301,12 +304,12 @@ struct Looked {
 }  // namespace
 
 /// Until it may hold; false: not in time. See QueueSignal.
-bool ByteQueue::wait(QueueSignal& signal, Holds holds, Deadline deadline) {
+bool ByteQueue::wait(QueueSignal& signal, Holds holds, Holds seen_to_hold, Deadline deadline) {
   if (holds(control_)) return true;
   signal.sleepers.fetch_add(1, std::memory_order_seq_cst);
   const std::uint32_t seen = signal.changes.load(std::memory_order_seq_cst);
   if (holds(control_)) return true;
-  Looked looked{control_, holds};
+  Looked looked{control_, seen_to_hold};
   const weft::detail::Wait record{.kind = WaitKind::Queue, .object = this, .label = label_, .outside = true};
   const Outcome outcome =
       shared_wait(signal.changes, seen, record, deadline, Interruptible::Yes, {Looked::look, &looked});
@@ -353,14 +356,51 @@ void ByteQueue::task_done() {
     if (done >= tasks(control_)) weft::detail::throw_task_done_too_often();
   } while (!control_.done.compare_exchange_weak(done, done + 1, std::memory_order_seq_cst,
                                                 std::memory_order_relaxed));
+  if (control_.has_ledger) control_.ledger.note_done();
   if (all_tasks_done(control_)) control_.all_done.notify_all();
 }
 
+void ByteQueue::count_tasks() noexcept { control_.has_ledger = 1; }
+
+namespace {
+
+/// Nothing is left to be taken, something is not done, and it is in nobody's hands who lives. What was looked at first is looked at
+/// once more: the ledger tells of one moment only if nothing was put, taken or done meanwhile.
+template <bool (*kIsGone)(ProcessStamp)>
+bool has_lost_tasks(const QueueControl& control) noexcept {
+  const auto counts = [&] {
+    return std::array{control.done.load(std::memory_order_seq_cst), control.gets.count.load(std::memory_order_seq_cst),
+                      control.puts.count.load(std::memory_order_seq_cst)};
+  };
+  const auto before = counts();
+  const bool is_empty = before[1] == before[2] || control.end.load(std::memory_order_seq_cst) == QueueEnd::Immediate;
+  return is_empty && !all_tasks_done(control) && control.ledger.are_all_in_dead_hands(kIsGone) && counts() == before;
+}
+
+bool is_gone(ProcessStamp stamp) { return process_is_gone(stamp); }
+bool is_gone_as_looks_know(ProcessStamp stamp) { return watched_process_is_gone(stamp); }
+
+bool is_over(const QueueControl& control) noexcept { return all_tasks_done(control) || has_lost_tasks<is_gone>(control); }
+bool is_seen_over(const QueueControl& control) noexcept {
+  return all_tasks_done(control) || has_lost_tasks<is_gone_as_looks_know>(control);
+}
+
+}  // namespace
+
 bool ByteQueue::join(Deadline deadline) {
   while (!all_tasks_done(control_)) {
-    if (!wait(control_.all_done, all_tasks_done, deadline)) return all_tasks_done(control_);
+    if (has_lost_tasks<is_gone>(control_)) fail_lost_tasks();
+    if (!wait(control_.all_done, is_over, is_seen_over, deadline)) return all_tasks_done(control_);
   }
   return true;
+}
+
+void ByteQueue::fail_lost_tasks() const {
+  const std::uint64_t lost = tasks(control_) - control_.done.load(std::memory_order_relaxed);
+  throw TasksLost{"join the queue " + label_.text() + ": " + std::to_string(lost) +
+                  (lost == 1 ? " task was" : " tasks were") +
+                  " taken by a process that has ended, and that did not say task_done(); whoever knows what became of them says it "
+                  "instead, and puts them again if they are to be done"};
 }
 
 // Both locks, in this order: nobody is in the middle of a put or a get, and none that comes later misses it.

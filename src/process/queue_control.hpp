@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "process/shared_lock.hpp"
+#include "process/task_ledger.hpp"
 
 namespace weft::process::detail {
 
@@ -68,6 +69,7 @@ struct QueueControl {
   std::uint64_t magic;
   std::uint64_t type;
   std::uint64_t maxsize;      // 0: none
+  std::uint32_t has_ledger;   // it is a JoinableQueue
   std::atomic<QueueEnd> end;  // changed under both locks
   char name[64];              // empty: none
 
@@ -77,6 +79,7 @@ struct QueueControl {
   QueueSignal room;                             // there is some, or no need for it
   QueueSignal all_done;                         // every task is
   alignas(64) std::atomic<std::uint64_t> done;  // task_done() ever
+  TaskLedger ledger;
 
   // Segments: how many there are, and the spare ones. Taken under the lock of puts only, so that no stack needs a tag;
   // those in `bare` have given their memory back.

@@ -37,8 +37,8 @@ struct Types {};
 /// Made of what() alone.
 using FromText = Types<std::runtime_error, std::logic_error, std::invalid_argument, std::out_of_range, std::domain_error,
                        std::length_error, std::range_error, std::overflow_error, std::underflow_error, Error, TimeoutError,
-                       CancelledError, ShutDown, InvalidStateError, DeadlockError, BrokenBarrierError, BrokenExecutor, ProtocolError,
-                       AuthenticationError, AddressError, PackError, process::PickleError>;
+                       CancelledError, ShutDown, InvalidStateError, DeadlockError, BrokenBarrierError, BrokenExecutor, TasksLost,
+                       ProtocolError, AuthenticationError, AddressError, PackError, process::PickleError>;
 /// Made of what() and a number.
 using FromTextAndNumber = Types<EndOfStream, SendTimeout, RecvTimeout, ResolveError>;
 /// Made of nothing.

@@ -253,6 +253,99 @@ TEST(JoinableProcessQueue, JoinersOfSeveralProcessesAreWokenByTheLastTaskDone) {
   for (Child& child : joiners) EXPECT_EQ(child.join(), 0);
 }
 
+TEST(JoinableProcessQueue, JoinTellsOfTasksThatOneTookWhoHasDied) {
+  JoinableQueue<int> tasks{0, "orders"};
+  InSharedMemory<std::atomic<int>> taken;
+  Child mortal{[&] {
+    (void)tasks.get();
+    (void)tasks.get();
+    tasks.task_done();
+    ++*taken;
+    sleep_for(1h);
+    return true;
+  }};
+  for (int i = 0; i < 3; ++i) tasks.put(i);
+  ASSERT_TRUE(eventually([&] { return *taken == 1; }));
+  EXPECT_FALSE(tasks.join_for(5ms)) << "it lives";
+  auto joiner = spawn([&] { tasks.join(); });
+  mortal.kill();
+  EXPECT_FALSE(tasks.join_for(5ms)) << "one is left in the queue";
+  Child other{[&] {
+    (void)tasks.get();
+    sleep_for(30ms);
+    tasks.task_done();
+    return true;
+  }};
+  try {
+    joiner.get();
+    ADD_FAILURE() << "all are done";
+  } catch (const TasksLost& lost) {
+    EXPECT_NE(std::string{lost.what()}.find("\"orders\": 1 task was taken by a process that has ended"), std::string::npos) << lost.what();
+  }
+  EXPECT_EQ(other.join(), 0);
+  EXPECT_THROW(tasks.join(), TasksLost);
+  // Somebody knows what became of it.
+  tasks.task_done();
+  EXPECT_TRUE(tasks.join_for(0s));
+  tasks.put(4);
+  EXPECT_FALSE(tasks.join_for(5ms)) << "it may still be taken";
+  (void)tasks.get();
+  EXPECT_FALSE(tasks.join_for(5ms)) << "it is in our hands";
+  tasks.task_done();
+  EXPECT_TRUE(tasks.join_for(kPatience));
+}
+
+// Each child takes one and ends; in the end there have been more than can be told apart at a time.
+TEST(JoinableProcessQueue, JoinKnowsOfManyWhoTookTasksAndEnded) {
+  JoinableQueue<int> tasks;
+  for (int i = 0; i < 100; ++i) {
+    tasks.put(i);
+    Child child{[&] {
+      (void)tasks.get();
+      if (i != 7) tasks.task_done();
+      return true;
+    }};
+    EXPECT_EQ(child.join(), 0);
+  }
+  EXPECT_THROW(tasks.join(), TasksLost);
+  tasks.task_done();
+  EXPECT_TRUE(tasks.join_for(0s));
+}
+
+// More at a time than are told apart: nobody is accused.
+TEST(JoinableProcessQueue, JoinOfTasksThatTooManyTookWaits) {
+  JoinableQueue<int> tasks;
+  InSharedMemory<std::atomic<int>> took;
+  std::vector<Child> children;
+  for (int i = 0; i < 70; ++i) tasks.put(i);
+  for (int i = 0; i < 70; ++i) {
+    children.emplace_back([&] {
+      (void)tasks.get();
+      ++*took;
+      sleep_for(1h);
+      return true;
+    });
+  }
+  ASSERT_TRUE(eventually([&] { return *took == 70; }));
+  for (Child& child : children) (void)child.kill();
+  EXPECT_FALSE(tasks.join_for(300ms));
+}
+
+TEST(JoinableProcessQueue, AShutdownThatDropsTheRestTellsOfWhatADeadOneTook) {
+  JoinableQueue<int> tasks;
+  for (int i = 0; i < 3; ++i) tasks.put(i);
+  Child child{[&] {
+    (void)tasks.get();
+    return true;
+  }};
+  EXPECT_EQ(child.join(), 0);
+  EXPECT_FALSE(tasks.join_for(5ms));
+  tasks.shutdown(true);
+  EXPECT_THROW(tasks.join(), TasksLost);
+  tasks.task_done();
+  EXPECT_TRUE(tasks.join_for(0s));
+}
+
 // ---- handles -------------------------------------------------------------------------------------------------------
 
 TEST(ProcessQueue, IsSentAsAnArgument) {

@@ -33,6 +33,7 @@ std::string work(int number) {
 class PoolDeathAtAnyInstruction : public testing::Test {
  protected:
   void SetUp() override {
+    if (under_thread_sanitizer()) GTEST_SKIP() << "ThreadSanitizer's own code would be led through, too";
     void* const memory = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ASSERT_NE(memory, MAP_FAILED);
     begun = static_cast<std::atomic<int>*>(memory);

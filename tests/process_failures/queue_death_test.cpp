@@ -325,6 +325,44 @@ TEST_F(QueueDeath, OfTheLastToSayTaskDoneLeavesNoJoinerAsleep) {
       });
 }
 
+// Wherever he dies, join() ends: all is done, or what he had taken is lost, or it is still there to be taken.
+TEST_F(QueueDeath, OfOneWhoTakesATaskAndSaysThatItIsDoneLeavesNobodyJoining) {
+  std::unique_ptr<ByteQueue> queue;
+  ByteQueue outcome{0, 0, {}};
+  Child joiner;
+  WEFT_KILL_EVERYWHERE(
+      [&] {
+        queue = std::make_unique<ByteQueue>(0, 0, Label{});
+        queue->count_tasks();
+        put(*queue, "task");
+        joiner = Child{[&] {
+          try {
+            (void)queue->join(Deadline::never());
+            put(outcome, "done");
+          } catch (const TasksLost&) {
+            put(outcome, "lost");
+          }
+          return true;
+        }};
+        ASSERT_TRUE(SteppedChild::soon_sleeps(joiner.pid()));
+      },
+      [&] {
+        (void)get(*queue);
+        queue->task_done();
+      },
+      [&] {
+        const bool taken = gets(*queue) == 1;
+        const bool done = queue->memory().control().done == 1;
+        if (!taken) {
+          EXPECT_FALSE(get(outcome, 1ms));
+          ASSERT_EQ(get(*queue), "task");
+          queue->task_done();
+        }
+        ASSERT_EQ(get(outcome), taken && !done ? "lost" : "done");
+        ASSERT_EQ(joiner.join(), 0);
+      });
+}
+
 TEST_F(QueueDeath, OfOneWhoShutsTheQueueDownLeavesNobodyAsleep) {
   std::unique_ptr<ByteQueue> queue;
   Child getter;

@@ -96,6 +96,12 @@ class WorkerDied : public Error {
   int exit_code_;
 };
 
+/// Tasks of a process::JoinableQueue were taken by a process that ended before it said that they are done.
+class TasksLost : public Error {
+ public:
+  using Error::Error;
+};
+
 namespace detail {
 class RemoteStack;
 }  // namespace detail

@@ -69,7 +69,10 @@ class ByteQueue {
   void leave_items(bool told) noexcept;
   void leave_room(bool told) noexcept;
 
+  /// From the beginning on: who takes what is noted, for join().
+  void count_tasks() noexcept;
   void task_done();
+  /// False: not in time. Throws: TasksLost.
   [[nodiscard]] bool join(Deadline deadline);
   void shutdown(bool immediate) noexcept;
   [[nodiscard]] bool is_shut_down() const noexcept;
@@ -84,7 +87,10 @@ class ByteQueue {
 
   [[nodiscard]] bool put_slowly(std::span<const std::byte> bytes, Deadline deadline);
   [[nodiscard]] bool get_slowly(ItemRoom& item, Deadline deadline);
-  [[nodiscard]] bool wait(QueueSignal& signal, Holds holds, Deadline deadline);
+  [[nodiscard]] bool wait(QueueSignal& signal, Holds holds, Deadline deadline) { return wait(signal, holds, holds, deadline); }
+  /// `seen`: the same, as a Look finds it.
+  [[nodiscard]] bool wait(QueueSignal& signal, Holds holds, Holds seen, Deadline deadline);
+  [[noreturn]] void fail_lost_tasks() const;
 
   std::unique_ptr<QueueMemory> memory_;
   QueueControl& control_;

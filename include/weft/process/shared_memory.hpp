@@ -20,7 +20,7 @@ class Segment;
 
 /// How named shared memory is made.
 struct SharedMemoryOptions {
-  /// Whether the name stays when the program ends; else weft unlinks it then, if unlink() was not called before.
+  /// Whether the name stays when the creator ends; else weft unlinks it then, if unlink() was not called before.
   bool keep = false;
   /// Who may open it: the user alone, as in Python.
   mode_t mode = 0600;
@@ -37,16 +37,20 @@ struct SharedMemoryOptions {
 /// Semantics:     after Python's SharedMemory; differs: anonymous by default; pages are reserved when it is made, so that a full /dev/shm
 ///                is an error there and then, and not a SIGBUS in whoever writes; copies of a handle count, and the mapping lives as
 ///                long as one of them does, close() being that of one handle.
-/// End of a name: unlink(), or the exit of the process that created it (by exit() or the end of main), unless `keep`. A creator that is
-///                killed leaves the name in /dev/shm, to be removed by SharedMemory::unlink(name). What Python attaches to (before 3.13,
-///                or with track=True) is registered with its resource tracker, which unlinks the name when that Python program ends, also
-///                when others still use it. There: multiprocessing.resource_tracker.unregister(shm._name, "shared_memory") after
-///                attaching, or track=False from 3.13 on. What is mapped stays mapped either way.
+/// End of a name: unlink(), or the end of the process that created it, unless `keep`: exit() removes it, or the keeper if there was no
+///                exit(), but _exit(), exec, a signal or kill -9. The keeper is a process of its own, almost without memory, that
+///                the first such name starts, after the end of whose creator it ends; none is to be had where a process has no /proc, or
+///                may execute no memory (vm.memfd_noexec=2), nor on processors other than x86-64 and AArch64: there the name of
+///                a killed creator stays. A program that turns itself into a daemon creates its names after that. As after Python's
+///                resource tracker; differs: who attaches has no part in it. What Python attaches to (before 3.13, or with track=True) its
+///                tracker unlinks when that Python program ends, also when others still use it. There:
+///                multiprocessing.resource_tracker.unregister(shm._name, "shared_memory") after attaching, or track=False from 3.13 on.
+///                What is mapped stays mapped either way.
 /// Thread-safety: the memory is what its users make of it; a handle, as an int is. No lock is in it: process::Value and Array have one.
-/// Blocking:      never waits for anybody. Making it takes time for each page.
+/// Blocking:      never waits for anybody. Making it takes time for each page, and the first name some 0.5 ms, for its keeper.
 /// Errors:        OSError that names the memory: EEXIST when a name to be created is there, ENOENT when one to attach to is not, ENOSPC and
 ///                ENOMEM when there is no room, with what to do; std::invalid_argument for a size of 0 or a name that cannot be one.
-/// Cost:          a descriptor and a mapping each.
+/// Cost:          a descriptor and a mapping each; with a name that does not stay, a descriptor and a process for all of them.
 class SharedMemory {
  public:
   /// None: size() is 0.
