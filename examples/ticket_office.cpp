@@ -1,7 +1,7 @@
 // Teaches: a lock among processes, and what happens when its holder dies.
 //
-// Three tickets are left; how many, says a file. Ten buyers, a process each, look into the file, think for a moment,
-// and write what is left when they have bought. Without a lock most of them see all three. With one, three of them
+// Three tickets are left; how many, says a file. Ten buyers, a process each, come as the office opens, look into the file, think for a
+// moment, and write what is left when they have bought. Without a lock most of them see all three. With one, three of them
 // get a ticket, and the file says none. In the end a buyer is killed at the desk, when he has wiped out the old
 // number and not yet written the new one. The next one gets the lock all the same, is told that the one before died
 // while he held it, and looks into the books: nothing was sold.
@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include <weft/process/event.hpp>
 #include <weft/process/lock.hpp>
 #include <weft/process/process.hpp>
 #include <weft/weft.hpp>
@@ -29,6 +30,7 @@ constexpr int kBuyers = 10;
 
 std::string path;
 weft::process::Lock desk{"ticket desk"};
+weft::process::Event opening{"opening"};
 
 int left() {
   int count = -1;  // of an empty file
@@ -41,7 +43,7 @@ void write_left(int count) { std::ofstream{path} << count; }
 bool buy() {
   const int seen = left();
   if (seen <= 0) return false;
-  weft::sleep_for(20ms);
+  weft::sleep_for(50ms);
   write_left(seen - 1);
   return true;
 }
@@ -69,13 +71,19 @@ bool buy_after_a_death() {
 }
 
 weft::Process start_buyer(bool (*buyer)()) {
-  return weft::Process{weft::fork, [buyer] { std::exit(buyer() ? 0 : 1); }}.start();
+  return weft::Process{weft::fork, [buyer] {
+                         opening.wait();
+                         std::exit(buyer() ? 0 : 1);
+                       }}
+      .start();
 }
 
 int sold_to_ten(bool (*buyer)()) {
   write_left(kTickets);
+  opening.clear();
   std::vector<weft::Process> buyers;
   for (int i = 0; i < kBuyers; ++i) buyers.push_back(start_buyer(buyer));
+  opening.set();
   int sold = 0;
   for (weft::Process& one : buyers) {
     one.join();

@@ -118,13 +118,15 @@ class Orders {
     do {
       bytes = call(SYS_recvfrom, kSocket, address(order), sizeof(Order), 0, 0, 0);
     } while (bytes == -EINTR);
-    if (bytes != sizeof(Order)) {
-      orders.give_back(order);
-      orders.carry_out();
-      end();
+    if (bytes == sizeof(Order)) {
+      order->name[NAME_MAX] = 0;
+      if (order->name[0] == 0) orders.forget(order->inode);
+      continue;
     }
-    order->name[NAME_MAX] = 0;
-    if (order->name[0] == 0) orders.forget(order->inode);
+    orders.give_back(order);
+    if (bytes > 0) continue;  // nobody of ours
+    if (bytes == 0 || bytes == -ECONNRESET) orders.carry_out();
+    end();
   }
 }
 

@@ -3,14 +3,18 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <span>
-#include <string>
 #include <utility>
 
 #include "keeper/order.hpp"
@@ -90,10 +94,26 @@ class Settings {
   bool good_ = false;
 };
 
+ino_t inode_of(int fd) noexcept {
+  struct stat about {};
+  return ::fstat(fd, &about) == 0 ? about.st_ino : 0;
+}
+
+/// Whether it would be adopted by this very process, which might wait for all of its children; or would be the first process of a new
+/// pid namespace, and as it ends, take it along.
+bool is_in_the_way() noexcept {
+  int adopts = 0;
+  if (::getpid() == 1 || (::prctl(PR_GET_CHILD_SUBREAPER, &adopts) == 0 && adopts != 0)) return true;
+  struct stat own {}, of_children {};
+  return ::stat("/proc/self/ns/pid", &own) != 0 || ::stat("/proc/self/ns/pid_for_children", &of_children) != 0 ||
+         own.st_ino != of_children.st_ino;
+}
+
 }  // namespace
 
 bool NameKeeper::start() noexcept {
-  socket_.reset();
+  constexpr int kMost = 5;  // where something kills it as it starts
+  if (starts_ >= kMost || is_in_the_way()) return false;
   const OwnedFd program = make_file();
   int ends[2];
   if (!program || port::sys_socketpair(AF_UNIX, SOCK_SEQPACKET, ends, port::Blocking::Yes) != 0) return false;
@@ -102,27 +122,45 @@ bool NameKeeper::start() noexcept {
   const Settings settings{its.get(), program.get()};
   if (!settings.good()) return false;
 
-  const std::string path = "/proc/self/fd/" + std::to_string(kProgram);
-  std::string title = "weft-keeper: removes shared memory of " + std::to_string(::getpid());
-  char* const argv[] = {title.data(), nullptr};
+  ++starts_;
+  char path[32];
+  std::snprintf(path, sizeof path, "/proc/self/fd/%d", kProgram);
+  char title[64];
+  std::snprintf(title, sizeof title, "weft-keeper: removes shared memory of %d", static_cast<int>(::getpid()));
+  char* const argv[] = {title, nullptr};
   char* const environment[] = {nullptr};
   pid_t pid = 0;
-  if (::posix_spawn(&pid, path.c_str(), &settings.actions, &settings.attributes, argv, environment) != 0) return false;
+  if (::posix_spawn(&pid, path, &settings.actions, &settings.attributes, argv, environment) != 0) {
+    starts_ = kMost;
+    return false;
+  }
   port::bury_child(pid);  // this one has started the keeper
   // Which reads at once. But somebody may stop it, and that is no reason to wait for it.
   const timeval patience{.tv_sec = 1, .tv_usec = 0};
   ::setsockopt(ours.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   socket_ = std::move(ours);
+  socket_inode_ = inode_of(socket_.get());
   return true;
 }
 
-bool NameKeeper::tell(const std::string& name, ino_t inode) noexcept {
-  if (!socket_) return false;
+// A program may close all descriptors it does not know, and have others by their numbers.
+bool NameKeeper::has_socket() noexcept {
+  if (socket_ && inode_of(socket_.get()) != socket_inode_) (void)socket_.release();
+  return static_cast<bool>(socket_);
+}
+
+NameKeeper::Told NameKeeper::tell(const char* name, ino_t inode) noexcept {
+  if (!has_socket()) return Told::Gone;
   Order order{};
   order.inode = inode;
-  name.copy(order.name, sizeof order.name - 1);
-  const ssize_t sent = port::sys_send(socket_.get(), &order, sizeof order, 0);
-  return sent == sizeof order || sent == -EAGAIN;
+  std::strncpy(order.name, name, sizeof order.name - 1);
+  // Not by send(), which may be libweft-patch.so's: a fiber must not be parked here, where a lock is held.
+  long sent = 0;
+  do {
+    sent = ::syscall(SYS_sendto, socket_.get(), &order, sizeof order, MSG_NOSIGNAL, nullptr, 0);
+  } while (sent < 0 && errno == EINTR);
+  if (sent == sizeof order) return Told::Yes;
+  return errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN ? Told::Gone : Told::No;
 }
 
 }  // namespace weft::process::detail

@@ -2,8 +2,6 @@
 
 #include <sys/types.h>
 
-#include <string>
-
 #include <weft/base/owned_fd.hpp>
 
 namespace weft::process::detail {
@@ -15,20 +13,26 @@ namespace weft::process::detail {
 /// Blocking:      start() takes about as long as the start of a small program.
 class NameKeeper {
  public:
+  /// What became of an order. Gone: there is no keeper, or no longer.
+  enum class Told { Yes, No, Gone };
+
   /// Starts one, which knows no names. False: the system does not let us (no descriptors, no processes, no /proc, memory that must not
-  /// be executed), or there is none for this processor.
+  /// be executed), or it would be in the way of this process, or there is none for this processor.
   bool start() noexcept;
-  /// To remove the name when this process has ended, if the file still has it. False: there is no keeper, or no longer.
-  bool keep(const std::string& name, ino_t inode) noexcept { return tell(name, inode); }
+  /// To remove the name when this process has ended, if the file still has it.
+  Told keep(const char* name, ino_t inode) noexcept { return tell(name, inode); }
   /// Nothing is to be done about that file any more.
-  void forget(ino_t inode) noexcept { (void)tell({}, inode); }
+  void forget(ino_t inode) noexcept { (void)tell("", inode); }
   /// It removes what it was told of now, if nobody else has this end of its socket.
   void leave() noexcept { socket_.reset(); }
 
  private:
-  bool tell(const std::string& name, ino_t inode) noexcept;
+  Told tell(const char* name, ino_t inode) noexcept;
+  [[nodiscard]] bool has_socket() noexcept;
 
   OwnedFd socket_;
+  ino_t socket_inode_ = 0;
+  int starts_ = 0;
 };
 
 }  // namespace weft::process::detail

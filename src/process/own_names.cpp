@@ -42,17 +42,26 @@ void OwnNames::add(const std::string& name, int fd) {
 
 // The first one starts the keeper; and so does one who finds that somebody has killed it.
 void OwnNames::tell_keeper(const Name& name) noexcept {
-  if (keeper_.keep(name.text, name.inode) || !keeper_.start()) return;
-  for (const Name& known : names_) (void)keeper_.keep(known.text, known.inode);
+  if (keeper_.keep(name.text.c_str(), name.inode) != NameKeeper::Told::Gone || !keeper_.start()) return;
+  for (const Name& known : names_) (void)keeper_.keep(known.text.c_str(), known.inode);
 }
 
-void OwnNames::remove(const std::string& name) noexcept {
+template <class Is>
+void OwnNames::strike(Is is) noexcept {
   const std::scoped_lock guard{lock_};
   std::erase_if(names_, [&](const Name& known) {
-    if (known.text != name) return false;
+    if (!is(known)) return false;
     keeper_.forget(known.inode);
     return true;
   });
+}
+
+void OwnNames::remove(const std::string& name) noexcept {
+  strike([&](const Name& known) { return known.text == name; });
+}
+
+void OwnNames::take_back(const std::string& name, int fd) noexcept {
+  strike([&, inode = inode_of(fd)](const Name& known) { return known.inode == inode && known.text == name; });
 }
 
 void OwnNames::unlink_all() noexcept {

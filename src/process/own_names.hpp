@@ -18,11 +18,13 @@ class OwnNames {
  public:
   [[nodiscard]] static OwnNames& all() noexcept;
 
-  /// What the file of `fd` is called.
+  /// What the file of `fd` is called, or is about to be.
   void add(const std::string& name, int fd);
+  /// It is not called so after all.
+  void take_back(const std::string& name, int fd) noexcept;
   /// Somebody has removed it.
   void remove(const std::string& name) noexcept;
-  /// But not what others made under the name, after somebody had removed it.
+  /// All that still are of the files that had them: not what others made under the name, after somebody had removed it.
   void unlink_all() noexcept;
 
   void before_fork() noexcept { lock_.lock(); }
@@ -35,6 +37,8 @@ class OwnNames {
   };
 
   void tell_keeper(const Name& name) noexcept;
+  template <class Is>
+  void strike(Is is) noexcept;
 
   std::mutex lock_;  // never held while a context waits
   std::vector<Name> names_;

@@ -1,5 +1,7 @@
 #include "process/seated_permits.hpp"
 
+#include <unistd.h>
+
 #include <vector>
 
 #include <weft/base/deadline.hpp>
@@ -23,17 +25,18 @@ bool SeatedPermits::take(bool slept) noexcept {
     taken = seat.load(std::memory_order_seq_cst) == 0 &&
             seat.compare_exchange_strong(nobody, this_process_stamp(), std::memory_order_acquire, std::memory_order_relaxed);
   }
-  // Others may sleep behind this one, who was woken when several were given back: they are to find the word as they expect it, or be
-  // woken in turn.
-  if (taken && slept && !want()) wake(1);
+  if (slept) want();
   return taken;
 }
 
 bool SeatedPermits::want() noexcept {
   // seq_cst, and only then the seats: see the class.
   word_.store(kWanted, std::memory_order_seq_cst);
-  for (std::uint32_t i = 0; i < count_; ++i)
-    if (seats()[i].load(std::memory_order_seq_cst) == 0) return false;
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    if (seats()[i].load(std::memory_order_seq_cst) != 0) continue;
+    wake(1);
+    return false;
+  }
   return true;
 }
 
@@ -43,6 +46,8 @@ void SeatedPermits::wake(std::uint32_t count) noexcept {
     (void)shared_wake(word_, static_cast<int>(count));
 }
 
+void SeatedPermits::pass_on() noexcept { (void)shared_wake(word_, 1); }
+
 // ---- giving back ----------------------------------------------------------------------------------------------------
 
 bool SeatedPermits::give_back(std::uint32_t permits) {
@@ -51,13 +56,18 @@ bool SeatedPermits::give_back(std::uint32_t permits) {
   return true;
 }
 
+bool SeatedPermits::may_give_back(std::uint64_t seat, Whose whose) noexcept {
+  if (seat == 0 || (seat & kLeaving)) return false;
+  if (whose == Whose::Own) return seat == this_process_stamp();
+  return whose == Whose::Anybodys || pid_of(seat) == ::getppid();
+}
+
 // seq_cst, and only then the word: see the class. It releases what was done with the permit, too.
 bool SeatedPermits::give_back_one() noexcept {
-  const ProcessStamp own = this_process_stamp();
-  for (const bool anybodys : {false, true}) {
+  for (const Whose whose : {Whose::Own, Whose::Parents, Whose::Anybodys}) {
     for (std::uint32_t i = 0; i < count_; ++i) {
       std::uint64_t seen = seats()[i].load(std::memory_order_relaxed);
-      while (anybodys ? seen != 0 && !(seen & kLeaving) : seen == own)
+      while (may_give_back(seen, whose))
         if (seats()[i].compare_exchange_weak(seen, 0, std::memory_order_seq_cst, std::memory_order_relaxed)) return true;
     }
   }
@@ -70,15 +80,14 @@ bool SeatedPermits::give_back_several(std::uint32_t permits) {
     std::uint32_t seat;
     std::uint64_t whose;
   };
-  if (permits > count_) return false;
+  if (permits > count_ - free()) return false;  // a mistake in most cases, which is to disturb nobody
   std::vector<Aside> aside;
   aside.reserve(permits);
-  const ProcessStamp own = this_process_stamp();
-  for (const bool anybodys : {false, true}) {
+  for (const Whose whose : {Whose::Own, Whose::Parents, Whose::Anybodys}) {
     for (std::uint32_t i = 0; i < count_ && aside.size() < permits; ++i) {
       std::uint64_t seen = seats()[i].load(std::memory_order_relaxed);
-      while (anybodys ? seen != 0 && !(seen & kLeaving) : seen == own) {
-        if (!seats()[i].compare_exchange_weak(seen, own | kLeaving, std::memory_order_relaxed)) continue;
+      while (may_give_back(seen, whose)) {
+        if (!seats()[i].compare_exchange_weak(seen, this_process_stamp() | kLeaving, std::memory_order_relaxed)) continue;
         aside.push_back({i, seen});
         break;
       }
@@ -106,7 +115,13 @@ bool SeatedPermits::bury(Gone is_gone) noexcept {
       alive = holder;
       continue;
     }
-    // Before the seat is free, so that who takes it knows. acq_rel: passes on what the dead one wrote, as far as it was seen.
+    // He may have given it back before he ended.
+    seen = seats()[i].load(std::memory_order_acquire);
+    if ((seen & kStampMask) != holder) {
+      found = found || seen == 0;
+      continue;
+    }
+    // Before the seat is free, so that who takes it knows.
     holder_died_.store(1, std::memory_order_release);
     if (seats()[i].compare_exchange_strong(seen, 0, std::memory_order_seq_cst, std::memory_order_relaxed)) found = died = true;
   }

@@ -12,9 +12,11 @@ namespace weft::process::detail {
 /// It survives the end of any process at any instruction: a seat changes by one compare-and-swap, and the permit of a holder that is
 /// gone is given back by those who wait for one, or come to try.
 ///
-/// The word is for sleeping only: kWanted says that all seats were taken and somebody may sleep; 0, that one has become free since, or
-/// that nobody wanted one. A permit is given back and then the word is looked at; the word is written and then the seats are looked at;
-/// all of it in one order (seq_cst). So either who goes to sleep sees the free seat, or who made it free sees that he is wanted.
+/// The word is for sleeping only, while it is kWanted. Who writes kWanted looks at the seats afterwards, and takes it back, with a
+/// wake-up, if one is free; who frees a seat looks at the word afterwards, and makes it 0, with a wake-up, if it is kWanted; all of it in
+/// one order (seq_cst). So the word was last made kWanted by one who then saw all seats taken, and whoever frees one later sees it; or it
+/// was made 0, and nobody falls asleep on that: the wake-up hit nobody, or one who writes kWanted anew, whether he gets a seat or not, or
+/// passes the wake-up on.
 ///
 /// A kill at each place:
 ///   between taking a seat and anything else     the seat says who; those who wait look whether he lives
@@ -32,17 +34,18 @@ class SeatedPermits {
   [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
   [[nodiscard]] std::uint32_t free() const noexcept;
 
-  /// `slept`: after a wake-up, which then is passed on if there is more to be had. Acquire.
+  /// `slept`: after a wake-up, for which the word was made 0: others that sleep are seen to. Acquire.
   [[nodiscard]] bool take(bool slept) noexcept;
   /// As often as once in a millisecond, by whoever fails to take one and does not wait: gives back what the dead had.
   [[nodiscard]] bool take_from_the_dead() noexcept;
-  /// Those of the caller's process first, then anybody's. False: so many were not taken; none is given back then. Throws
+  /// Those of the caller's process first, then its parent's, then anybody's. False: so many were not taken; none is given back then. Throws
   /// std::bad_alloc for more than one. Release.
   [[nodiscard]] bool give_back(std::uint32_t permits);
 
-  /// Before sleeping on word() until it is not kWanted. False: there is a free seat.
-  [[nodiscard]] bool want() noexcept;
-  void wake(std::uint32_t count) noexcept;
+  /// Before sleeping on word() until it is not kWanted. False: there is a free seat, and the word is as if this had not been called.
+  bool want() noexcept;
+  /// Somebody who was woken leaves without a seat.
+  void pass_on() noexcept;
   [[nodiscard]] const std::atomic<std::uint32_t>& word() const noexcept { return word_; }
   static constexpr std::uint32_t kWanted = 1;
   /// A Look (weft/detail/shared_way.hpp) of a SeatedPermits.
@@ -59,6 +62,9 @@ class SeatedPermits {
   [[nodiscard]] const Seat* seats() const noexcept { return reinterpret_cast<const Seat*>(this + 1); }
   template <class Gone>
   bool bury(Gone is_gone) noexcept;
+  void wake(std::uint32_t count) noexcept;
+  enum class Whose { Own, Parents, Anybodys };
+  [[nodiscard]] static bool may_give_back(std::uint64_t seat, Whose whose) noexcept;
   [[nodiscard]] bool give_back_one() noexcept;
   [[nodiscard]] bool give_back_several(std::uint32_t permits);
 

@@ -81,6 +81,8 @@ struct detail::SemaphoreState {
   [[nodiscard]] bool is_seated() const noexcept { return seated.count() != 0; }
   [[nodiscard]] std::uint32_t free() const noexcept { return is_seated() ? seated.free() : counted.free(); }
   [[nodiscard]] bool take(bool slept) noexcept { return is_seated() ? seated.take(slept) : counted.take(slept); }
+  /// By one who may not wait for it.
+  [[nodiscard]] bool try_take() noexcept { return take(false) || (is_seated() && seated.take_from_the_dead()); }
   [[nodiscard]] bool give(std::uint32_t permits) { return is_seated() ? seated.give_back(permits) : counted.add(permits, limit); }
 
   /// Says what word is expected to be what, by one who finds no permit. False: there is one.
@@ -93,7 +95,7 @@ struct detail::SemaphoreState {
   /// One who was told that there may be a permit, and leaves.
   void pass_on() noexcept {
     if (is_seated()) {
-      seated.wake(1);
+      seated.pass_on();
     } else {
       shared_wake(counted.word(), 1);
     }
@@ -140,7 +142,7 @@ void Semaphore::fail_too_many(std::uint64_t permits) const {
 
 std::uint32_t Semaphore::value() const noexcept { return state_->free(); }
 
-bool Semaphore::try_acquire() noexcept { return state_->take(false) || (state_->is_seated() && state_->seated.take_from_the_dead()); }
+bool Semaphore::try_acquire() noexcept { return state_->try_take(); }
 
 bool Semaphore::try_acquire_until(Deadline deadline) {
   const weft::detail::Wait record{.kind = WaitKind::Semaphore, .object = state_, .label = label_, .outside = true};
@@ -155,7 +157,7 @@ bool Semaphore::try_acquire_until(Deadline deadline) {
   }
 }
 
-bool Semaphore::AcquireWay::take(bool slept) { return state_->take(slept); }
+bool Semaphore::AcquireWay::take(bool slept) { return slept ? state_->take(true) : state_->try_take(); }
 bool Semaphore::AcquireWay::expect(detail::SharedWaiter& waiter) noexcept { return state_->expect(waiter); }
 void Semaphore::AcquireWay::leave(bool told) noexcept {
   if (told) state_->pass_on();

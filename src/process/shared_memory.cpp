@@ -51,16 +51,57 @@ void require_size(std::size_t size) {
   if (size == 0) throw std::invalid_argument{"shared memory of 0 bytes: there is nothing to share"};
 }
 
-int create_file(std::string& name, bool generated, mode_t mode) {
+[[noreturn]] void fail_create(int error, const std::string& name) {
+  throw OSError{error, "creating", object_of(name) + (error == EEXIST ? " (attach to it, or remove what was left over with "
+                                                                        "SharedMemory::unlink)"
+                                                                      : "")};
+}
+
+/// A new name, or as many made up as it takes. `make`: an errno value; 0: it was made.
+template <class Make>
+void make_name(std::string& name, Make make) {
+  const bool is_made_up = name.empty();
   for (;;) {
-    if (generated) name = generated_name();
-    const int fd = ::shm_open(("/" + name).c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
-    if (fd >= 0) return fd;
-    if (generated && errno == EEXIST) continue;
+    if (is_made_up) name = generated_name();
+    const int error = make("/dev/shm/" + name);
+    if (error == 0) return;
+    if (!is_made_up || error != EEXIST) fail_create(error, name);
+  }
+}
+
+/// First the memory, then its name: nobody sees it half made, and what is killed in between leaves nothing. Whoever is to remove the name is
+/// told before it is there. Nothing: not where this system or its sandbox has no files without names, or none that get one later.
+OwnedFd create_whole(std::string& name, std::size_t size, SharedMemoryOptions options) {
+  OwnedFd fd{::open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, options.mode)};
+  if (!fd) return {};
+  if (!name.empty() && ::access(("/dev/shm/" + name).c_str(), F_OK) == 0) fail_create(EEXIST, name);  // not after seconds of making pages
+  reserve_memory(fd.get(), 0, size, object_of(name));
+  const std::string file = "/proc/self/fd/" + std::to_string(fd.get());
+  bool can_be_named = true;
+  make_name(name, [&](const std::string& path) {
+    if (!options.keep) OwnNames::all().add(name, fd.get());
+    if (::linkat(AT_FDCWD, file.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0) return 0;
     const int error = errno;
-    throw OSError{error, "creating", object_of(name) + (error == EEXIST ? " (attach to it, or remove what was left over with "
-                                                                          "SharedMemory::unlink)"
-                                                                        : "")};
+    if (!options.keep) OwnNames::all().take_back(name, fd.get());
+    can_be_named = error == EEXIST;
+    return can_be_named ? error : 0;
+  });
+  return can_be_named ? std::move(fd) : OwnedFd{};
+}
+
+OwnedFd create_in_steps(std::string& name, std::size_t size, SharedMemoryOptions options) {
+  OwnedFd fd;
+  make_name(name, [&](const std::string& path) {
+    fd.reset(::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, options.mode));
+    return fd ? 0 : errno;
+  });
+  try {
+    if (!options.keep) OwnNames::all().add(name, fd.get());  // before its pages are made, which takes time, and memory
+    reserve_memory(fd.get(), 0, size, object_of(name));
+    return fd;
+  } catch (...) {
+    SharedMemory::unlink(name);
+    throw;
   }
 }
 
@@ -79,14 +120,13 @@ SharedMemory::SharedMemory(std::size_t size) {
 SharedMemory SharedMemory::create(std::string_view name, std::size_t size, SharedMemoryOptions options) {
   require_size(size);
   std::string own = name.empty() ? std::string{} : checked_name(name);
-  OwnedFd fd{create_file(own, name.empty(), options.mode)};
+  std::string made = own;
+  OwnedFd fd = create_whole(made, size, options);
+  if (!fd) fd = create_in_steps(made = own, size, options);
   try {
-    reserve_memory(fd.get(), 0, size, object_of(own));
-    auto segment = std::make_shared<Segment>(std::move(fd), size, own);
-    if (!options.keep) OwnNames::all().add(own, segment->fd());
-    return SharedMemory{std::move(segment)};
+    return SharedMemory{std::make_shared<Segment>(std::move(fd), size, made)};
   } catch (...) {
-    ::shm_unlink(("/" + own).c_str());
+    (void)unlink(made);
     throw;
   }
 }

@@ -18,7 +18,7 @@ class TaskLedger {
  public:
   /// Under the lock of the taking side, just before the caller's process takes one.
   void note_taken() noexcept;
-  /// After it was counted as done. By a process that has not taken it: nothing.
+  /// After it was counted as done. By a process that has none: nothing.
   void note_done() noexcept;
 
   /// Whether some process that has ended has tasks that it did not say are done, and none that lives has any. `is_gone`: of a stamp.
@@ -42,7 +42,7 @@ class TaskLedger {
     std::atomic<std::uint64_t> taken;
     std::atomic<std::uint64_t> done;
 
-    /// Acquire: who sees it done sees it counted. It may have said so of others' tasks, too.
+    /// Acquire: who sees it done sees it counted.
     [[nodiscard]] bool has_any() const noexcept {
       const std::uint64_t finished = done.load(std::memory_order_acquire);
       return taken.load(std::memory_order_acquire) > finished;
@@ -55,7 +55,7 @@ class TaskLedger {
 
   Entry entries_[kMost];
   std::atomic<std::uint32_t> lost_;        // an entry of a dead process that had some was used again
-  std::atomic<std::uint32_t> incomplete_;  // more processes took tasks at a time than there are entries
+  std::atomic<std::uint32_t> incomplete_;  // more living processes had taken tasks than there are entries: no longer kept
 };
 
 }  // namespace weft::process::detail

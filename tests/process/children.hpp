@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include <weft/base/owned_fd.hpp>
+#include <weft/process/shared_memory.hpp>
 #include <weft/process/process.hpp>
 
 #include "support/eventually.hpp"
@@ -87,7 +88,8 @@ inline bool process_exists(pid_t pid) {
 class EachStartMethod : public testing::TestWithParam<StartMethod> {
  protected:
   static void SetUpTestSuite() {
-    process::start_forkserver();  // keeps a socket and a pidfd
+    process::start_forkserver();                      // keeps a socket and a pidfd
+    process::SharedMemory::create("", 1).unlink();  // starts the keeper of names, to which there is a socket
     LeakFree::SetUpTestSuite();
   }
   static void TearDownTestSuite() {

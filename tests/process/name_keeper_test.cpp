@@ -1,7 +1,9 @@
 // Names in /dev/shm do not outlive their creator, however he ends: a keeper, a process of its own, removes them.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@
 #include <weft/process/shareable_list.hpp>
 #include <weft/process/shared_memory.hpp>
 
+#include "process/children.hpp"
 #include "support/eventually.hpp"
 #include "support/in_child.hpp"
 
@@ -51,12 +54,8 @@ pid_t keeper_of(pid_t creator) {
   return 0;
 }
 
-/// Whoever adopted it may bury it late.
 bool ends(pid_t pid) {
-  return eventually([&] {
-    const std::string state = text_of("/proc/" + std::to_string(pid) + "/stat");
-    return state.empty() || state.find(") Z ") != std::string::npos;
-  });
+  return eventually([&] { return !process_exists(pid); });
 }
 
 /// What the end of a creator is like.
@@ -181,7 +180,8 @@ TEST(NameKeeper, IsNotNoticed) {
               const auto has_its_own_only = [&] {
                 int descriptors = 0;
                 for (const fs::directory_entry& entry : fs::directory_iterator{itself / "fd"}) {
-                  const std::string where = fs::read_symlink(entry.path());
+                  std::error_code closed;
+                  const std::string where = fs::read_symlink(entry.path(), closed);
                   if (!where.starts_with("socket:") && where.find("weft-keeper") == std::string::npos) return false;
                   ++descriptors;
                 }
@@ -211,6 +211,54 @@ TEST(NameKeeper, IsNotStartedForWhatIsKept) {
               return none ? 0 : 1;
             }),
             0);
+}
+
+// It would be adopted by its creator, who may wait for all children.
+TEST(NameKeeper, IsNotStartedByWhoAdoptsOrphans) {
+  const std::string name = own_name("of-a-subreaper");
+  EXPECT_EQ(in_child([&]() -> int {
+              if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return 1;
+              (void)SharedMemory::create(name, 1);
+              if (keeper_of(::getpid()) != 0) return 2;
+              if (::waitpid(-1, nullptr, 0) != -1 || errno != ECHILD) return 3;
+              std::exit(0);
+            }),
+            0);
+  EXPECT_FALSE(is_there(name));
+}
+
+// As a daemon may do that closes all descriptors it knows nothing of. What then has the number is not written to.
+TEST(NameKeeper, IsReplacedWhenItsSocketWasClosed) {
+  const std::string early = own_name("before-closing");
+  const std::string late = own_name("after-closing");
+  EXPECT_EQ(in_child([&] {
+              const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+              ::close(next);
+              (void)SharedMemory::create(early, 1);
+              if (::close_range(static_cast<unsigned>(next), ~0U, 0) != 0 || !vanishes(early)) return 1;
+              int ends[2];
+              if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) != 0) return 2;
+              for (int i = 0; i < 10; ++i) (void)::dup(ends[0]);
+              SharedMemory memory = SharedMemory::create(late, 1);
+              char byte = 0;
+              if (::recv(ends[1], &byte, 1, 0) != -1 || errno != EAGAIN) return 3;
+              if (!is_there(late) || keeper_of(::getpid()) == 0) return 4;
+              return ::raise(SIGKILL);
+            }),
+            -SIGKILL);
+  EXPECT_TRUE(vanishes(late));
+}
+
+// Its pages take time to be made, and memory, for want of which it may be killed.
+TEST(NameKeeper, KnowsANameBeforeItsMemoryIsMade) {
+  const std::string name = own_name("half-made");
+  const pid_t child = start_child([&]() -> int {
+    for (;;) (void)SharedMemory::unlink(SharedMemory::create(name, std::size_t{200} << 20).name());
+  });
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(eventually([&] { return is_there(name); }));
+  ::kill(child, SIGKILL);
+  EXPECT_EQ(end_of_child(child), -SIGKILL);
+  EXPECT_TRUE(vanishes(name));
 }
 
 TEST(NameKeeper, RemovesTheNamesOfWhoBecomesAnotherProgram) {

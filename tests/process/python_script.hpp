@@ -16,6 +16,7 @@
 #include <weft/base/deadline.hpp>
 #include <weft/base/owned_fd.hpp>
 
+#include "support/fork.hpp"
 #include "support/eventually.hpp"
 #include "support/paths.hpp"
 
@@ -28,7 +29,7 @@ class PythonScript {
     const std::string path = source_dir() + "/tests/process/python/" + name;
     int in[2], out[2];
     if (::pipe2(in, O_CLOEXEC) != 0 || ::pipe2(out, O_CLOEXEC) != 0) return;
-    pid_ = ::fork();
+    pid_ = forked();
     if (pid_ == 0) {
       ::dup2(in[0], STDIN_FILENO);
       ::dup2(out[1], STDOUT_FILENO);

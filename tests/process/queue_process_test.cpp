@@ -295,6 +295,27 @@ TEST(JoinableProcessQueue, JoinTellsOfTasksThatOneTookWhoHasDied) {
   EXPECT_TRUE(tasks.join_for(kPatience));
 }
 
+TEST(JoinableProcessQueue, WhoSaysThatADeadOnesTaskIsDoneMayTakeOthersLater) {
+  JoinableQueue<int> tasks;
+  const auto take_one = [&] { (void)tasks.get(); };
+  tasks.put(0);
+  take_one();
+  tasks.task_done();
+  tasks.put(1);
+  Child mortal{[&] {
+    take_one();
+    return true;
+  }};
+  EXPECT_EQ(mortal.join(), 0);
+  EXPECT_THROW(tasks.join(), TasksLost);
+  tasks.task_done();
+  tasks.put(2);
+  take_one();
+  EXPECT_FALSE(tasks.join_for(5ms)) << "it is in our hands";
+  tasks.task_done();
+  EXPECT_TRUE(tasks.join_for(0s));
+}
+
 // Each child takes one and ends; in the end there have been more than can be told apart at a time.
 TEST(JoinableProcessQueue, JoinKnowsOfManyWhoTookTasksAndEnded) {
   JoinableQueue<int> tasks;

@@ -315,6 +315,39 @@ TEST(SharedMemory, AFullDevShmIsAnErrorWhenMemoryIsMade) {
   EXPECT_EQ(end, 0);
 }
 
+// Without it a file cannot be given a name after it was made.
+TEST(SharedMemory, IsMadeInStepsWhereThereIsNoProc) {
+  constexpr int kCannotMount = 77;
+  const std::string name = own_name("no-proc");
+  const int end = in_child([&]() -> int {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("tmpfs", "/proc", "tmpfs", 0, nullptr) != 0)
+      return kCannotMount;
+    const SharedMemory memory = SharedMemory::create(name, 700'000);
+    set_text(memory, "whole");
+    if (text_of(SharedMemory::attach(name)) != "whole" || memory.name() != name) return 1;
+    if (error_of([&] { (void)SharedMemory::create(name, 1); }) != EEXIST) return 2;
+    const SharedMemory made_up = SharedMemory::create("", 1);
+    if (made_up.name().size() != 12 || !is_there(made_up.name())) return 3;
+    if (error_of([&] { (void)SharedMemory::create(name + "-large", std::size_t{1} << 50); }) == 0 || is_there(name + "-large")) return 4;
+    std::exit(0);
+  });
+  if (end == kCannotMount) GTEST_SKIP() << "only root can hide /proc";
+  EXPECT_EQ(end, 0);
+  EXPECT_FALSE(is_there(name));
+}
+
+TEST(SharedMemory, ANameThatIsTakenIsStillItsCreatorsWhenHeTriesToMakeItAgain) {
+  const std::string name = own_name("twice");
+  EXPECT_EQ(in_child([&]() -> int {
+              (void)SharedMemory::create(name, 1);
+              if (error_of([&] { (void)SharedMemory::create(name, 1); }) != EEXIST) return 1;
+              std::exit(0);
+            }),
+            0);
+  EXPECT_FALSE(is_there(name));
+}
+
 TEST(SharedMemory, NoDescriptorLeftIsAnErrorThatNamesTheMemory) {
   EXPECT_EQ(in_child([] {
               const rlimit none{3, 3};

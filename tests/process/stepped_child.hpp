@@ -19,6 +19,7 @@
 
 #include <gtest/gtest.h>
 
+#include "support/fork.hpp"
 #include "support/eventually.hpp"
 
 namespace weft::test {
@@ -40,7 +41,7 @@ class SteppedChild {
 
   SteppedChild(const std::function<void()>& warm_up, const std::function<void()>& body) {
     std::fflush(nullptr);
-    pid_ = ::fork();
+    pid_ = forked();
     if (pid_ == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       warm_up();

@@ -15,6 +15,7 @@
 
 #include <gtest/gtest.h>
 
+#include "support/fork.hpp"
 #include "support/eventually.hpp"
 
 namespace weft::test {
@@ -26,7 +27,7 @@ class Child {
   explicit Child(const std::function<bool()>& body) {
     const pid_t parent = ::getpid();
     std::fflush(nullptr);
-    pid_ = ::fork();
+    pid_ = forked();
     if (pid_ != 0) return;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(3);
@@ -53,8 +54,9 @@ class Child {
     pid_ = -1;
     return code_of(status);
   }
-  /// kill -9, and the end of it.
+  /// kill -9, and the end of it. -1: it has been killed or joined already.
   int kill() {
+    if (pid_ <= 0) return -1;
     ::kill(pid_, SIGKILL);
     int status = -1;
     ::waitpid(std::exchange(pid_, -1), &status, 0);
@@ -62,6 +64,7 @@ class Child {
   }
   /// kill -9; it stays a zombie until kill() or join().
   void kill_unreaped() const {
+    if (pid_ <= 0) return;
     ::kill(pid_, SIGKILL);
     siginfo_t ended{};
     ::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOWAIT);

@@ -363,6 +363,57 @@ TEST_F(QueueDeath, OfOneWhoTakesATaskAndSaysThatItIsDoneLeavesNobodyJoining) {
       });
 }
 
+// With all entries taken by the dead: the one whose place it takes is forgotten in steps.
+TEST_F(QueueDeath, OfOneWhoTakesADeadOnesPlaceInTheLedgerMisleadsNobody) {
+  ByteQueue queue{0, 0, {}};
+  queue.count_tasks();
+  const auto repair = [&] {
+    while (queue.memory().control().done < puts(queue)) queue.task_done();
+  };
+  for (int i = 0; i < 70; ++i) {
+    for (int k = 0; k < 3; ++k) put(queue, "task");
+    Child child{[&] {
+      for (int k = 0; k < 3; ++k) (void)get(queue);
+      queue.task_done();
+      return true;
+    }};
+    ASSERT_EQ(child.join(), 0);
+  }
+  repair();
+  InSharedMemory<std::atomic<int>> stage;
+  WEFT_KILL_EVERYWHERE(
+      [&] { put(queue, "his"); },
+      [&] {
+        (void)get(queue);
+        queue.task_done();
+      },
+      [&] {
+        put(queue, "another's");
+        *stage = 0;
+        Child other{[&] {
+          int taken = 0;
+          while (get(queue, 0ms)) ++taken;
+          *stage = 1;
+          while (*stage == 1) sleep_for(100us);
+          for (; taken > 0; --taken) queue.task_done();
+          *stage = 3;
+          while (*stage == 3) sleep_for(100us);
+          return true;
+        }};
+        ASSERT_TRUE(eventually([&] { return *stage == 1; }));
+        EXPECT_FALSE(queue.join(Deadline::after(1ms)));
+        *stage = 2;
+        ASSERT_TRUE(eventually([&] { return *stage == 3; }));
+        try {
+          EXPECT_TRUE(queue.join(Deadline::after(kPatience))) << "the other has none any more";
+        } catch (const TasksLost&) {
+          repair();
+        }
+        *stage = 4;
+        EXPECT_EQ(other.join(), 0);
+      });
+}
+
 TEST_F(QueueDeath, OfOneWhoShutsTheQueueDownLeavesNobodyAsleep) {
   std::unique_ptr<ByteQueue> queue;
   Child getter;

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <random>
@@ -17,6 +20,7 @@
 #include <weft/process/event.hpp>
 #include <weft/process/semaphore.hpp>
 
+#include "process/process_stamp.hpp"
 #include "support/stress.hpp"
 #include "support/world.hpp"
 #include "process/sync_child.hpp"
@@ -83,24 +87,57 @@ TEST_F(KilledAtRandom, RLock) {
   });
 }
 
+/// Who is inside, as they say themselves. The dead are known by their stamps.
+class Inside {
+ public:
+  /// The place of the caller.
+  std::atomic<std::uint64_t>& enter() {
+    for (;;) {
+      for (std::atomic<std::uint64_t>& place : places_) {
+        std::uint64_t who = place;
+        if ((who == 0 || process::detail::process_is_gone(who)) &&
+            place.compare_exchange_strong(who, process::detail::this_process_stamp()))
+          return place;
+      }
+    }
+  }
+  /// Of those who were inside together, at least: all that are, and live, twice in a row.
+  [[nodiscard]] int count() const {
+    std::array<std::uint64_t, kPlaces> seen{};
+    for (int i = 0; i < kPlaces; ++i) seen[i] = alive(places_[i]);
+    int found = 0;
+    for (int i = 0; i < kPlaces; ++i) found += seen[i] != 0 && alive(places_[i]) == seen[i] ? 1 : 0;
+    return found;
+  }
+
+ private:
+  static constexpr int kPlaces = 32;
+  static std::uint64_t alive(std::uint64_t who) { return who != 0 && !process::detail::process_is_gone(who) ? who : 0; }
+
+  std::array<std::atomic<std::uint64_t>, kPlaces> places_;
+};
+
 // Never more inside than there are permits, and never none for those who live: what the dead had is given back.
 TEST_F(KilledAtRandom, BoundedSemaphore) {
   process::BoundedSemaphore seats{3};
-  const InSharedMemory<std::atomic<int>> most;
+  const InSharedMemory<Inside> inside;
   run([&] {
     seats.acquire();
-    const auto inside = static_cast<int>(3 - seats.value());
-    for (int seen = *most; seen < inside && !most->compare_exchange_weak(seen, inside);) {
-    }
-    if (inside < 1) progress_->wrong = true;
+    std::atomic<std::uint64_t>& place = inside->enter();
+    if (inside->count() > 3) progress_->wrong = true;
     ++progress_->steps;
+    place = 0;
     seats.release();
   });
-  EXPECT_LE(*most, 3);
-  EXPECT_TRUE(eventually([&] { return seats.try_acquire() && seats.try_acquire() && seats.try_acquire(); }));
+  Child last{[&] {
+    seats.acquire();
+    return true;
+  }};
+  EXPECT_EQ(last.join(), 0);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(seats.try_acquire_for(kPatience));
   EXPECT_FALSE(seats.try_acquire());
-  seats.release(3);
   EXPECT_TRUE(seats.holder_died());
+  seats.release(3);
 }
 
 // Permits that the dead held are lost; what nobody holds must be had.

@@ -9,11 +9,13 @@
 #include <exception>
 #include <functional>
 
+#include "support/fork.hpp"
+
 namespace weft::test {
 
 /// Starts a child by fork(), which ends with what the body returns; 99: the body threw, which standard error tells.
 [[nodiscard]] inline pid_t start_child(const std::function<int()>& body) {
-  const pid_t pid = ::fork();
+  const pid_t pid = forked();
   if (pid != 0) return pid;
   try {
     ::_exit(body());

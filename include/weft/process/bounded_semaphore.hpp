@@ -12,12 +12,13 @@ namespace weft::process {
 ///
 /// Semantics:     after Python multiprocessing.BoundedSemaphore: release() throws InvalidStateError instead of
 ///                exceeding the first value, and adds nothing. It gives back what the calling process acquired; if that has
-///                nothing, what any other has.
+///                nothing, what its parent has, and at last what any other has.
 /// Death:         permits of a process that ends, killed or not, are given back, and holder_died() tells it: what they
 ///                stand for may be half changed. That stays so until recovered(). Noticed as soon as the process has ended if
 ///                somebody has waited for a permit for some 20 ms, else in at most 0.1 s, or by who tries in vain. The end of
 ///                the thread that acquired it, in a process that goes on, is not, nor a call of exec. Who acquires a permit for
-///                another process to release it has it till then. (System V's semaphores do this with SEM_UNDO, and do not
+///                another process to release has it till then; if that is not his child, and others have permits, it may be theirs
+///                that is given back, and known as theirs no longer. (System V's semaphores do this with SEM_UNDO, and do not
 ///                tell; Python's do not.) Of one with more than 1,024 permits those of the dead are lost.
 /// Thread-safety, blocking, ordering: those of process::Semaphore. Processes must be of one pid namespace and one time
 ///                namespace; received in another one it is a ProtocolError.

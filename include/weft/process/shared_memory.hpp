@@ -38,16 +38,18 @@ struct SharedMemoryOptions {
 ///                is an error there and then, and not a SIGBUS in whoever writes; copies of a handle count, and the mapping lives as
 ///                long as one of them does, close() being that of one handle.
 /// End of a name: unlink(), or the end of the process that created it, unless `keep`: exit() removes it, or the keeper if there was no
-///                exit(), but _exit(), exec, a signal or kill -9. The keeper is a process of its own, almost without memory, that
-///                the first such name starts, after the end of whose creator it ends; none is to be had where a process has no /proc, or
-///                may execute no memory (vm.memfd_noexec=2), nor on processors other than x86-64 and AArch64: there the name of
-///                a killed creator stays. A program that turns itself into a daemon creates its names after that. As after Python's
-///                resource tracker; differs: who attaches has no part in it. What Python attaches to (before 3.13, or with track=True) its
+///                exit(), but _exit(), exec, a signal or kill -9. The keeper is a process of its own, almost without memory, which
+///                the first such name starts, by way of a child that ends at once, and which ends with the creator. There is none where a
+///                process has no /proc, or may execute no memory (vm.memfd_noexec=2), nor for one that adopts orphans (the first of a
+///                container, a subreaper), nor on processors other than x86-64 and AArch64; and it may be killed together with its creator
+///                (kill -9 of a whole control group). Then the name of a killed creator stays. A program that turns itself into a
+///                daemon, or closes descriptors it does not know, creates its names after that. As Python's resource tracker does;
+///                differs: who attaches has no part in it. What Python attaches to (before 3.13, or with track=True) its
 ///                tracker unlinks when that Python program ends, also when others still use it. There:
 ///                multiprocessing.resource_tracker.unregister(shm._name, "shared_memory") after attaching, or track=False from 3.13 on.
 ///                What is mapped stays mapped either way.
 /// Thread-safety: the memory is what its users make of it; a handle, as an int is. No lock is in it: process::Value and Array have one.
-/// Blocking:      never waits for anybody. Making it takes time for each page, and the first name some 0.5 ms, for its keeper.
+/// Blocking:      never waits for anybody. Making it takes time for each page, and the first name some 0.4 ms, for its keeper.
 /// Errors:        OSError that names the memory: EEXIST when a name to be created is there, ENOENT when one to attach to is not, ENOSPC and
 ///                ENOMEM when there is no room, with what to do; std::invalid_argument for a size of 0 or a name that cannot be one.
 /// Cost:          a descriptor and a mapping each; with a name that does not stay, a descriptor and a process for all of them.
