@@ -11,7 +11,8 @@ if(NOT WEFT_KEEPER)
 endif()
 
 set(weft_keeper "${PROJECT_BINARY_DIR}/generated/weft_keeper")
-set(weft_keeper_compiler "${CMAKE_CXX_COMPILER}")
+separate_arguments(weft_keeper_compiler UNIX_COMMAND "${CMAKE_CXX_COMPILER_ARG1}")  # of CXX="ccache g++"
+list(PREPEND weft_keeper_compiler "${CMAKE_CXX_COMPILER}")
 if(CMAKE_CXX_COMPILER_TARGET)
   list(APPEND weft_keeper_compiler "--target=${CMAKE_CXX_COMPILER_TARGET}")
 endif()
@@ -27,6 +28,6 @@ add_custom_command(OUTPUT "${weft_keeper}"
 add_custom_target(weft_keeper DEPENDS "${weft_keeper}")
 
 add_dependencies(weft_objects weft_keeper)
-set_property(SOURCE "${PROJECT_SOURCE_DIR}/src/process/name_keeper.cpp" APPEND PROPERTY COMPILE_DEFINITIONS
+set_property(SOURCE "${PROJECT_SOURCE_DIR}/src/process/keeper_image.S" APPEND PROPERTY COMPILE_DEFINITIONS
   "WEFT_KEEPER_IMAGE=\"${weft_keeper}\"")
-set_property(SOURCE "${PROJECT_SOURCE_DIR}/src/process/name_keeper.cpp" APPEND PROPERTY OBJECT_DEPENDS "${weft_keeper}")
+set_property(SOURCE "${PROJECT_SOURCE_DIR}/src/process/keeper_image.S" APPEND PROPERTY OBJECT_DEPENDS "${weft_keeper}")

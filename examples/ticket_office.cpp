@@ -12,11 +12,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
 
-#include <weft/process/event.hpp>
+#include <weft/process/barrier.hpp>
 #include <weft/process/lock.hpp>
 #include <weft/process/process.hpp>
 #include <weft/weft.hpp>
@@ -30,7 +31,6 @@ constexpr int kBuyers = 10;
 
 std::string path;
 weft::process::Lock desk{"ticket desk"};
-weft::process::Event opening{"opening"};
 
 int left() {
   int count = -1;  // of an empty file
@@ -70,20 +70,20 @@ bool buy_after_a_death() {
   return buy();
 }
 
-weft::Process start_buyer(bool (*buyer)()) {
-  return weft::Process{weft::fork, [buyer] {
-                         opening.wait();
-                         std::exit(buyer() ? 0 : 1);
-                       }}
-      .start();
+weft::Process start_buyer(std::function<bool()> buyer) {
+  return weft::Process{weft::fork, [buyer] { std::exit(buyer() ? 0 : 1); }}.start();
 }
 
 int sold_to_ten(bool (*buyer)()) {
   write_left(kTickets);
-  opening.clear();
+  weft::process::Barrier opening{kBuyers};
   std::vector<weft::Process> buyers;
-  for (int i = 0; i < kBuyers; ++i) buyers.push_back(start_buyer(buyer));
-  opening.set();
+  for (int i = 0; i < kBuyers; ++i) {
+    buyers.push_back(start_buyer([&] {
+      opening.wait();
+      return buyer();
+    }));
+  }
   int sold = 0;
   for (weft::Process& one : buyers) {
     one.join();

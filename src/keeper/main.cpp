@@ -5,15 +5,14 @@
 // So what no handler could do after kill -9 is done. A process of its own, and not a child of fork(): that would hold on to all of its
 // parent's memory. It has no libc, which would be more than a hundred times of it; and nobody's child, once it runs: who waits for all
 // of his children does not wait for it.
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-
-#include <cerrno>
-#include <cstddef>
 
 #include "keeper/order.hpp"
 
@@ -72,7 +71,7 @@ class Orders {
     ++free_;
   }
 
-  void forget(std::uint64_t inode) {
+  void forget(uint64_t inode) {
     for (Order* order = begin_; order != end_; ++order)
       if (order->inode == inode) give_back(order);
   }
@@ -88,11 +87,11 @@ class Orders {
   }
 
  private:
-  [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(end_ - begin_); }
+  [[nodiscard]] size_t size() const { return static_cast<size_t>(end_ - begin_); }
 
   bool enlarge() {
-    constexpr std::size_t kFirst = 15;  // a page
-    const std::size_t now = size() == 0 ? kFirst : 2 * size();
+    constexpr size_t kFirst = 15;  // a page
+    const size_t now = size() == 0 ? kFirst : 2 * size();
     const long bytes = static_cast<long>(now * sizeof(Order));
     const long memory =
         size() == 0 ? call(SYS_mmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
@@ -106,7 +105,7 @@ class Orders {
 
   Order* begin_ = nullptr;
   Order* end_ = nullptr;
-  std::size_t free_ = 0;
+  size_t free_ = 0;
 };
 
 [[noreturn]] void keep() {

@@ -1,15 +1,14 @@
 #pragma once
 
 #include <linux/limits.h>
-
-#include <cstdint>
+#include <stdint.h>
 
 namespace weft::keeper {
 
 /// What the keeper is told of a name in /dev/shm, one message each.
 struct Order {
   /// Of the file that has the name. Never 0.
-  std::uint64_t inode;
+  uint64_t inode;
   /// Which that file is to lose. Without a slash; ends with a 0. Empty: none from now on.
   char name[NAME_MAX + 1];
 };

@@ -21,20 +21,9 @@
 #include "port/pidfd.hpp"
 #include "port/socket_calls.hpp"
 
-#ifdef WEFT_KEEPER_IMAGE
-asm(".section .rodata\n"
-    ".balign 16\n"
-    ".hidden weft_keeper_image\n"
-    ".globl weft_keeper_image\n"
-    "weft_keeper_image:\n"
-    ".incbin \"" WEFT_KEEPER_IMAGE "\"\n"
-    ".hidden weft_keeper_image_end\n"
-    ".globl weft_keeper_image_end\n"
-    "weft_keeper_image_end:\n"
-    ".previous\n");
+// keeper_image.S
 extern "C" const char weft_keeper_image[];
 extern "C" const char weft_keeper_image_end[];
-#endif
 
 namespace weft::process::detail {
 
@@ -46,11 +35,7 @@ namespace {
 /// Beside the socket, and the last that the child has.
 constexpr int kProgram = kSocket + 1;
 
-#ifdef WEFT_KEEPER_IMAGE
 std::span<const char> image() noexcept { return {weft_keeper_image, weft_keeper_image_end}; }
-#else
-std::span<const char> image() noexcept { return {}; }
-#endif
 
 /// The program as a file that can be executed. None: there cannot be one.
 OwnedFd make_file() noexcept {
@@ -58,7 +43,7 @@ OwnedFd make_file() noexcept {
   OwnedFd file{::memfd_create("weft-keeper", MFD_CLOEXEC | kExecutable)};
   if (!file && errno == EINVAL) file = OwnedFd{::memfd_create("weft-keeper", MFD_CLOEXEC)};
   const std::span<const char> bytes = image();
-  if (bytes.empty() || !file || ::write(file.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) return {};
+  if (!file || ::write(file.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) return {};
   return file;
 }
 
@@ -94,10 +79,13 @@ class Settings {
   bool good_ = false;
 };
 
-ino_t inode_of(int fd) noexcept {
+bool is_same_file(int fd, const struct stat& other) noexcept {
   struct stat about {};
-  return ::fstat(fd, &about) == 0 ? about.st_ino : 0;
+  return ::fstat(fd, &about) == 0 && about.st_dev == other.st_dev && about.st_ino == other.st_ino;
 }
+
+/// Of posix_spawn(): next time it will be the same.
+bool is_for_ever(int error) noexcept { return error == EACCES || error == EPERM || error == ENOENT || error == ENOEXEC; }
 
 /// Whether it would be adopted by this very process, which might wait for all of its children; or would be the first process of a new
 /// pid namespace, and as it ends, take it along.
@@ -105,15 +93,26 @@ bool is_in_the_way() noexcept {
   int adopts = 0;
   if (::getpid() == 1 || (::prctl(PR_GET_CHILD_SUBREAPER, &adopts) == 0 && adopts != 0)) return true;
   struct stat own {}, of_children {};
-  return ::stat("/proc/self/ns/pid", &own) != 0 || ::stat("/proc/self/ns/pid_for_children", &of_children) != 0 ||
+  return ::stat("/proc/thread-self/ns/pid", &own) != 0 || ::stat("/proc/thread-self/ns/pid_for_children", &of_children) != 0 ||
          own.st_ino != of_children.st_ino;
 }
 
 }  // namespace
 
+bool NameKeeper::is_built() noexcept { return !image().empty(); }
+
+// Where something kills it as it starts it is not started again and again.
+bool NameKeeper::may_start() noexcept {
+  constexpr int kMost = 5;
+  if (start_again_.has_passed()) {
+    starts_ = 0;
+    start_again_ = Deadline::after(std::chrono::seconds{10});
+  }
+  return !refused_ && starts_++ < kMost;
+}
+
 bool NameKeeper::start() noexcept {
-  constexpr int kMost = 5;  // where something kills it as it starts
-  if (starts_ >= kMost || is_in_the_way()) return false;
+  if (!is_built() || is_in_the_way() || !may_start()) return false;
   const OwnedFd program = make_file();
   int ends[2];
   if (!program || port::sys_socketpair(AF_UNIX, SOCK_SEQPACKET, ends, port::Blocking::Yes) != 0) return false;
@@ -122,7 +121,6 @@ bool NameKeeper::start() noexcept {
   const Settings settings{its.get(), program.get()};
   if (!settings.good()) return false;
 
-  ++starts_;
   char path[32];
   std::snprintf(path, sizeof path, "/proc/self/fd/%d", kProgram);
   char title[64];
@@ -130,22 +128,26 @@ bool NameKeeper::start() noexcept {
   char* const argv[] = {title, nullptr};
   char* const environment[] = {nullptr};
   pid_t pid = 0;
-  if (::posix_spawn(&pid, path, &settings.actions, &settings.attributes, argv, environment) != 0) {
-    starts_ = kMost;
+  if (const int error = ::posix_spawn(&pid, path, &settings.actions, &settings.attributes, argv, environment)) {
+    refused_ = is_for_ever(error);
     return false;
   }
   port::bury_child(pid);  // this one has started the keeper
   // Which reads at once. But somebody may stop it, and that is no reason to wait for it.
   const timeval patience{.tv_sec = 1, .tv_usec = 0};
   ::setsockopt(ours.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  if (::fstat(ours.get(), &socket_file_) != 0) return false;
   socket_ = std::move(ours);
-  socket_inode_ = inode_of(socket_.get());
   return true;
+}
+
+void NameKeeper::leave() noexcept {
+  if (has_socket()) socket_.reset();
 }
 
 // A program may close all descriptors it does not know, and have others by their numbers.
 bool NameKeeper::has_socket() noexcept {
-  if (socket_ && inode_of(socket_.get()) != socket_inode_) (void)socket_.release();
+  if (socket_ && !is_same_file(socket_.get(), socket_file_)) (void)socket_.release();
   return static_cast<bool>(socket_);
 }
 

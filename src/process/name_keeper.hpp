@@ -1,7 +1,9 @@
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
+#include <weft/base/deadline.hpp>
 #include <weft/base/owned_fd.hpp>
 
 namespace weft::process::detail {
@@ -24,15 +26,20 @@ class NameKeeper {
   /// Nothing is to be done about that file any more.
   void forget(ino_t inode) noexcept { (void)tell("", inode); }
   /// It removes what it was told of now, if nobody else has this end of its socket.
-  void leave() noexcept { socket_.reset(); }
+  void leave() noexcept;
+  /// Whether there is one for this processor, and this build.
+  [[nodiscard]] static bool is_built() noexcept;
 
  private:
   Told tell(const char* name, ino_t inode) noexcept;
   [[nodiscard]] bool has_socket() noexcept;
+  [[nodiscard]] bool may_start() noexcept;
 
   OwnedFd socket_;
-  ino_t socket_inode_ = 0;
+  struct stat socket_file_ {};
+  bool refused_ = false;
   int starts_ = 0;
+  Deadline start_again_;  // the starts begin to count anew
 };
 
 }  // namespace weft::process::detail

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -16,10 +17,10 @@ namespace weft::process::detail {
 
 namespace {
 
-/// 0: it cannot be said.
-ino_t inode_of(int fd) noexcept {
-  struct stat about {};
-  return ::fstat(fd, &about) == 0 ? about.st_ino : 0;
+void unlink_if_still_of(const std::string& name, ino_t inode) noexcept {
+  const std::string path = "/" + name;
+  const OwnedFd fd{::shm_open(path.c_str(), O_RDONLY | O_CLOEXEC, 0)};
+  if (fd && inode_of(fd.get()) == inode) ::shm_unlink(path.c_str());
 }
 
 weft::detail::ForkHook fork_hook{.before = []() noexcept { OwnNames::all().before_fork(); },
@@ -28,14 +29,29 @@ weft::detail::ForkHook fork_hook{.before = []() noexcept { OwnNames::all().befor
 
 }  // namespace
 
+ino_t inode_of(int fd) noexcept {
+  struct stat about {};
+  return ::fstat(fd, &about) == 0 ? about.st_ino : 0;
+}
+
 OwnNames& OwnNames::all() noexcept {
   static constinit weft::detail::Immortal<OwnNames> instance;
   return instance.value;
 }
 
-void OwnNames::add(const std::string& name, int fd) {
+void OwnNames::add(const std::string& name, ino_t inode) {
   const std::scoped_lock guard{lock_};
-  names_.push_back({name, inode_of(fd)});
+  add_locked({name, inode});
+}
+
+void OwnNames::confirm(const std::string& name, ino_t inode) {
+  const std::scoped_lock guard{lock_};
+  const auto is_it = [&](const Name& known) { return known.text == name && known.inode == inode; };
+  if (std::none_of(names_.begin(), names_.end(), is_it)) add_locked({name, inode});
+}
+
+void OwnNames::add_locked(Name name) {
+  names_.push_back(std::move(name));
   tell_keeper(names_.back());
   if (!std::exchange(at_exit_, true)) std::atexit(unlink_own_names);
 }
@@ -60,17 +76,14 @@ void OwnNames::remove(const std::string& name) noexcept {
   strike([&](const Name& known) { return known.text == name; });
 }
 
-void OwnNames::take_back(const std::string& name, int fd) noexcept {
-  strike([&, inode = inode_of(fd)](const Name& known) { return known.inode == inode && known.text == name; });
+void OwnNames::take_back(const std::string& name, ino_t inode) noexcept {
+  unlink_if_still_of(name, inode);
+  strike([&](const Name& known) { return known.inode == inode && known.text == name; });
 }
 
 void OwnNames::unlink_all() noexcept {
   const std::scoped_lock guard{lock_};
-  for (const Name& name : names_) {
-    const std::string path = "/" + name.text;
-    const OwnedFd fd{::shm_open(path.c_str(), O_RDONLY | O_CLOEXEC, 0)};
-    if (fd && inode_of(fd.get()) == name.inode) ::shm_unlink(path.c_str());
-  }
+  for (const Name& name : names_) unlink_if_still_of(name.text, name.inode);
   names_.clear();
   keeper_.leave();
 }
@@ -79,6 +92,7 @@ void OwnNames::after_fork(bool in_child) noexcept {
   if (in_child) {
     names_.clear();
     keeper_.leave();  // a copy: the keeper is to learn of the end of the one who started it
+    keeper_ = NameKeeper{};
   }
   lock_.unlock();
 }

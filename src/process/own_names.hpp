@@ -10,6 +10,9 @@
 
 namespace weft::process::detail {
 
+/// Of an open file in /dev/shm. 0: it cannot be said.
+[[nodiscard]] ino_t inode_of(int fd) noexcept;
+
 /// The names in /dev/shm that end with this process, which made them. They are removed by exit(), or by the keeper when there was none.
 /// A child of fork() made none of them.
 ///
@@ -18,10 +21,12 @@ class OwnNames {
  public:
   [[nodiscard]] static OwnNames& all() noexcept;
 
-  /// What the file of `fd` is called, or is about to be.
-  void add(const std::string& name, int fd);
-  /// It is not called so after all.
-  void take_back(const std::string& name, int fd) noexcept;
+  /// What the file is called, or is about to be.
+  void add(const std::string& name, ino_t inode);
+  /// It is called so now: another thread may have removed a file of that name, and said so, between add() and that.
+  void confirm(const std::string& name, ino_t inode);
+  /// It is not called so after all; or no longer, if it still was.
+  void take_back(const std::string& name, ino_t inode) noexcept;
   /// Somebody has removed it.
   void remove(const std::string& name) noexcept;
   /// All that still are of the files that had them: not what others made under the name, after somebody had removed it.
@@ -36,6 +41,7 @@ class OwnNames {
     ino_t inode;
   };
 
+  void add_locked(Name name);
   void tell_keeper(const Name& name) noexcept;
   template <class Is>
   void strike(Is is) noexcept;

@@ -115,15 +115,15 @@ bool SeatedPermits::bury(Gone is_gone) noexcept {
       alive = holder;
       continue;
     }
-    // He may have given it back before he ended.
-    seen = seats()[i].load(std::memory_order_acquire);
-    if ((seen & kStampMask) != holder) {
+    // If he has not given it back before he ended it is set aside, so that one alone says of this death, and before the seat is free. Who
+    // is killed in between has left a seat of a dead process. acq_rel: passes on what the dead one wrote, as far as it was seen.
+    if (!seats()[i].compare_exchange_strong(seen, this_process_stamp() | kLeaving, std::memory_order_acq_rel)) {
       found = found || seen == 0;
       continue;
     }
-    // Before the seat is free, so that who takes it knows.
     holder_died_.store(1, std::memory_order_release);
-    if (seats()[i].compare_exchange_strong(seen, 0, std::memory_order_seq_cst, std::memory_order_relaxed)) found = died = true;
+    seats()[i].store(0, std::memory_order_seq_cst);
+    found = died = true;
   }
   if (died) wake(count_);
   return found;

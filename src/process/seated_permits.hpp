@@ -16,7 +16,7 @@ namespace weft::process::detail {
 /// wake-up, if one is free; who frees a seat looks at the word afterwards, and makes it 0, with a wake-up, if it is kWanted; all of it in
 /// one order (seq_cst). So the word was last made kWanted by one who then saw all seats taken, and whoever frees one later sees it; or it
 /// was made 0, and nobody falls asleep on that: the wake-up hit nobody, or one who writes kWanted anew, whether he gets a seat or not, or
-/// passes the wake-up on.
+/// passes the wake-up on, or finds kWanted written again by somebody, who then looks at the seats.
 ///
 /// A kill at each place:
 ///   between taking a seat and anything else     the seat says who; those who wait look whether he lives

@@ -5,6 +5,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <stdexcept>
@@ -72,21 +73,28 @@ void make_name(std::string& name, Make make) {
 /// First the memory, then its name: nobody sees it half made, and what is killed in between leaves nothing. Whoever is to remove the name is
 /// told before it is there. Nothing: not where this system or its sandbox has no files without names, or none that get one later.
 OwnedFd create_whole(std::string& name, std::size_t size, SharedMemoryOptions options) {
+  static constinit std::atomic<bool> is_possible{true};
+  if (!is_possible.load(std::memory_order_relaxed)) return {};
   OwnedFd fd{::open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, options.mode)};
   if (!fd) return {};
   if (!name.empty() && ::access(("/dev/shm/" + name).c_str(), F_OK) == 0) fail_create(EEXIST, name);  // not after seconds of making pages
-  reserve_memory(fd.get(), 0, size, object_of(name));
-  const std::string file = "/proc/self/fd/" + std::to_string(fd.get());
-  bool can_be_named = true;
+  reserve_memory(fd.get(), 0, size, name.empty() ? "shared memory with a made-up name" : object_of(name));
+  const ino_t inode = inode_of(fd.get());
+  const std::string file = "/proc/thread-self/fd/" + std::to_string(fd.get());
   make_name(name, [&](const std::string& path) {
-    if (!options.keep) OwnNames::all().add(name, fd.get());
-    if (::linkat(AT_FDCWD, file.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0) return 0;
+    if (!options.keep) OwnNames::all().add(name, inode);
+    if (::linkat(AT_FDCWD, file.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+      if (!options.keep) OwnNames::all().confirm(name, inode);
+      return 0;
+    }
     const int error = errno;
-    if (!options.keep) OwnNames::all().take_back(name, fd.get());
-    can_be_named = error == EEXIST;
-    return can_be_named ? error : 0;
+    if (!options.keep) OwnNames::all().take_back(name, inode);
+    if (error == EEXIST) return error;
+    is_possible.store(false, std::memory_order_relaxed);
+    fd.reset();
+    return 0;
   });
-  return can_be_named ? std::move(fd) : OwnedFd{};
+  return fd;
 }
 
 OwnedFd create_in_steps(std::string& name, std::size_t size, SharedMemoryOptions options) {
@@ -96,11 +104,11 @@ OwnedFd create_in_steps(std::string& name, std::size_t size, SharedMemoryOptions
     return fd ? 0 : errno;
   });
   try {
-    if (!options.keep) OwnNames::all().add(name, fd.get());  // before its pages are made, which takes time, and memory
+    if (!options.keep) OwnNames::all().add(name, inode_of(fd.get()));  // before its pages are made, which takes time, and memory
     reserve_memory(fd.get(), 0, size, object_of(name));
     return fd;
   } catch (...) {
-    SharedMemory::unlink(name);
+    OwnNames::all().take_back(name, inode_of(fd.get()));
     throw;
   }
 }
@@ -123,10 +131,11 @@ SharedMemory SharedMemory::create(std::string_view name, std::size_t size, Share
   std::string made = own;
   OwnedFd fd = create_whole(made, size, options);
   if (!fd) fd = create_in_steps(made = own, size, options);
+  const ino_t inode = inode_of(fd.get());
   try {
     return SharedMemory{std::make_shared<Segment>(std::move(fd), size, made)};
   } catch (...) {
-    (void)unlink(made);
+    OwnNames::all().take_back(made, inode);
     throw;
   }
 }

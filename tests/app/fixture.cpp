@@ -18,6 +18,7 @@
 #include <sstream>
 #include <thread>
 
+#include "support/fork.hpp"
 #include "support/paths.hpp"
 
 namespace weft::app::test {
@@ -116,7 +117,7 @@ void redirect(const std::string& path, int flags, int target) {
 
 Process::Process(const std::vector<std::string>& arguments, const Options& options) {
   write_file(folder_ / "in", options.input);
-  pid_ = ::fork();
+  pid_ = weft::test::forked();
   if (pid_ == 0) exec(arguments, options, folder_.path().string());
   if (pid_ < 0) throw std::runtime_error("fork");
 }

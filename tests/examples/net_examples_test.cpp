@@ -14,6 +14,7 @@
 #include <weft/net/connect.hpp>
 #include <weft/net/server_socket.hpp>
 
+#include "support/fork.hpp"
 #include "support/paths.hpp"
 
 namespace weft {
@@ -92,7 +93,7 @@ class Child {
   explicit Child(std::vector<std::string> arguments) {
     int ends[2];
     if (::pipe(ends) != 0) std::abort();
-    pid_ = ::fork();
+    pid_ = weft::test::forked();
     if (pid_ == 0) {
       ::dup2(ends[1], STDOUT_FILENO);
       std::vector<char*> argv;

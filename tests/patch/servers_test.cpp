@@ -22,6 +22,7 @@
 #include <weft/net/server_socket.hpp>
 #include <weft/sync/event.hpp>
 
+#include "support/fork.hpp"
 #include "support/eventually.hpp"
 #include "support/paths.hpp"
 #include "support/program.hpp"
@@ -66,7 +67,7 @@ class Server {
     std::vector<char*> arguments;
     for (std::string& argument : command) arguments.push_back(argument.data());
     arguments.push_back(nullptr);
-    pid_ = ::fork();
+    pid_ = weft::test::forked();
     if (pid_ == 0) {
       const int output = ::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
       ::dup2(output, STDOUT_FILENO);

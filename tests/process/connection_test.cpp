@@ -23,6 +23,8 @@
 
 #include "process/transports.hpp"
 
+#include "support/fork.hpp"
+
 namespace weft::test {
 namespace {
 
@@ -614,7 +616,7 @@ TEST(Connection, ReceivingIsACancellationPointAndLosesNothing) {
 // Runs body() in a forked child, which then exits with what it returns.
 template <class F>
 pid_t forked(F body) {
-  const pid_t child = ::fork();
+  const pid_t child = weft::test::forked();
   if (child != 0) return child;
   int code = 99;
   try {

@@ -17,6 +17,7 @@
 #include <weft/process/wait.hpp>
 
 #include "process/transports.hpp"
+#include "support/fork.hpp"
 #include "support/paths.hpp"
 
 namespace weft::test {
@@ -279,7 +280,7 @@ TEST(Listener, RemovesItsPathButNotInAForkedChild) {
     EXPECT_TRUE(exists(path));
     EXPECT_THROW(Listener{path}, OSError);
     EXPECT_TRUE(exists(path));
-    const pid_t child = ::fork();
+    const pid_t child = weft::test::forked();
     if (child == 0) {
       listener.close();
       ::_exit(0);
@@ -321,7 +322,7 @@ class PythonPeer {
     if (::pipe2(fds, O_CLOEXEC) != 0) throw OSError{errno, "make a pipe"};
     output_ = OwnedFd{fds[0]};
     const OwnedFd its_end{fds[1]};
-    child_ = ::fork();
+    child_ = weft::test::forked();
     if (child_ == 0) {
       ::dup2(its_end.get(), STDOUT_FILENO);
       ::execlp(python.c_str(), python.c_str(), script.c_str(), role.c_str(), address.c_str(), key.c_str(),

@@ -135,6 +135,7 @@ class Doomsday {
   Doomsday(const Doomsday&) = delete;
   Doomsday& operator=(const Doomsday&) = delete;
   ~Doomsday() {
+    if (pid <= 0) return;
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
   }
@@ -155,7 +156,7 @@ class Doomsday {
 
   Report output;
   std::string text;
-  pid_t pid = 0;
+  pid_t pid = -1;
 };
 
 // Grandchild, child, one that computes with all signals blocked, daemon; beside a child that is not weft's.

@@ -322,14 +322,14 @@ TEST(SharedMemory, IsMadeInStepsWhereThereIsNoProc) {
   const int end = in_child([&]() -> int {
     if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
         ::mount("tmpfs", "/proc", "tmpfs", 0, nullptr) != 0)
-      return kCannotMount;
+      std::exit(kCannotMount);
     const SharedMemory memory = SharedMemory::create(name, 700'000);
     set_text(memory, "whole");
-    if (text_of(SharedMemory::attach(name)) != "whole" || memory.name() != name) return 1;
-    if (error_of([&] { (void)SharedMemory::create(name, 1); }) != EEXIST) return 2;
+    if (text_of(SharedMemory::attach(name)) != "whole" || memory.name() != name) std::exit(1);
+    if (error_of([&] { (void)SharedMemory::create(name, 1); }) != EEXIST) std::exit(2);
     const SharedMemory made_up = SharedMemory::create("", 1);
-    if (made_up.name().size() != 12 || !is_there(made_up.name())) return 3;
-    if (error_of([&] { (void)SharedMemory::create(name + "-large", std::size_t{1} << 50); }) == 0 || is_there(name + "-large")) return 4;
+    if (made_up.name().size() != 12 || !is_there(made_up.name())) std::exit(3);
+    if (error_of([&] { (void)SharedMemory::create(name + "-large", std::size_t{1} << 50); }) == 0 || is_there(name + "-large")) std::exit(4);
     std::exit(0);
   });
   if (end == kCannotMount) GTEST_SKIP() << "only root can hide /proc";
@@ -343,6 +343,22 @@ TEST(SharedMemory, ANameThatIsTakenIsStillItsCreatorsWhenHeTriesToMakeItAgain) {
               (void)SharedMemory::create(name, 1);
               if (error_of([&] { (void)SharedMemory::create(name, 1); }) != EEXIST) return 1;
               std::exit(0);
+            }),
+            0);
+  EXPECT_FALSE(is_there(name));
+}
+
+// The name is found to be taken at last: what was noted of it for the new file is struck out, and not what was noted of the old one.
+TEST(SharedMemory, ANameThatIsTakenAtTheLastMomentIsStillItsCreators) {
+  const std::string name = own_name("late");
+  const std::string path = "/dev/shm/" + name;
+  EXPECT_EQ(in_child([&]() -> int {
+              (void)SharedMemory::create(name, 1);
+              // A link to nowhere is no file, but a name.
+              if (::rename(path.c_str(), (path + "-aside").c_str()) != 0 || ::symlink("/nowhere/at/all", path.c_str()) != 0) std::exit(1);
+              const int error = error_of([&] { (void)SharedMemory::create(name, 1); });
+              if (::unlink(path.c_str()) != 0 || ::rename((path + "-aside").c_str(), path.c_str()) != 0) std::exit(2);
+              std::exit(error == EEXIST ? 0 : 3);
             }),
             0);
   EXPECT_FALSE(is_there(name));

@@ -210,6 +210,42 @@ TEST(ProcessSemaphoreAmongProcesses, WhoTriesABoundedOneHasThePermitsOfTheDead) 
   EXPECT_TRUE(semaphore.holder_died());
 }
 
+TEST(ProcessSemaphoreAmongProcesses, WhoAsksABoundedOneBesideOthersHasThePermitsOfTheDead) {
+  process::BoundedSemaphore semaphore{1};
+  Child holder{[&] {
+    semaphore.acquire();
+    return true;
+  }};
+  EXPECT_EQ(holder.join(), 0);
+  bool has_it = false;
+  EXPECT_TRUE(eventually([&] {
+    weft::select(semaphore.on_acquire([&] { has_it = true; }), weft::otherwise([] {}));
+    return has_it;
+  }));
+}
+
+// Of several who have permits it is the parent whose one is given back, as it took it for the child.
+TEST(ProcessSemaphoreAmongProcesses, AChildGivesBackWhatItsParentHasRatherThanAnothers) {
+  process::BoundedSemaphore semaphore{2};
+  Child other{[&] {
+    semaphore.acquire();
+    sleep_for(1h);
+    return true;
+  }};
+  ASSERT_TRUE(eventually([&] { return semaphore.value() == 1; }));
+  semaphore.acquire();
+  Child child{[&] {
+    semaphore.release();
+    return true;
+  }};
+  EXPECT_EQ(child.join(), 0);
+  EXPECT_EQ(semaphore.value(), 1u);
+  other.kill();
+  EXPECT_TRUE(eventually([&] { return semaphore.try_acquire(); }));
+  EXPECT_TRUE(semaphore.try_acquire_for(kPatience)) << "what the other had";
+  EXPECT_TRUE(semaphore.holder_died());
+}
+
 // As when a parent takes a place for the child that it starts.
 TEST(ProcessSemaphoreAmongProcesses, APermitOfABoundedOneMayBeGivenBackByAnotherProcess) {
   process::BoundedSemaphore semaphore{2};

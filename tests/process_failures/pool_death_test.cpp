@@ -23,6 +23,7 @@
 
 #include "port/sanitizer.hpp"
 #include "process/process_kinds.hpp"
+#include "support/fork.hpp"
 #include "support/leaks.hpp"
 #include "support/stress.hpp"
 
@@ -386,7 +387,7 @@ template <class Body>
 std::vector<int> workers_of_a_parent(int& parent, Body body) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return {};
-  parent = ::fork();
+  parent = weft::test::forked();
   if (parent == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     ::setpgid(0, 0);
@@ -462,7 +463,7 @@ TEST(PoolsParent, WhoHandlesTheInterruptFindsItsWorkersAlive) {
 }
 
 TEST(PoolsParent, WhoseDescriptorsRunOutGoesOnWithTheWorkersItHas) {
-  const int child = ::fork();
+  const int child = weft::test::forked();
   if (child == 0) {
     int code = 1;
     try {

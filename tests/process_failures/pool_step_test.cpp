@@ -81,7 +81,7 @@ TEST_F(PoolDeathAtAnyInstruction, FailsNoTaskButTheOneItIsAtAndDoesNoneTwice) {
   if (!length) GTEST_SKIP() << "no tracing here";
   ASSERT_GT(*length, 1'000);
   ASSERT_LT(*length, SteppedChild::kMostSteps) << "it never sleeps";
-  const int stride = std::max(1, *length / (stressing() ? 2'000 : 40));
+  const int stride = std::max(1, *length / (stressing() ? 2'000 : 25));
   for (int steps = 0; steps < *length && !HasFailure(); steps += stride) {
     EXPECT_TRUE(round(steps));
     if (HasFailure()) ADD_FAILURE() << "killed after " << steps << " of " << *length << " instructions";
