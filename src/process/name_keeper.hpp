@@ -39,7 +39,7 @@ class NameKeeper {
   struct stat socket_file_ {};
   bool refused_ = false;
   int starts_ = 0;
-  Deadline start_again_;  // the starts begin to count anew
+  Deadline start_again_ = Deadline::already();  // the starts begin to count anew
 };
 
 }  // namespace weft::process::detail
