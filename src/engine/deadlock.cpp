@@ -233,8 +233,6 @@ const DeadlockWatch::Reported* DeadlockWatch::reported(const WaitReport::Signatu
   return found == reported_.end() ? nullptr : &*found;
 }
 
-bool DeadlockWatch::has_seen_waits_before(std::int64_t moment) const noexcept { return looked_at_ >= moment; }
-
 void DeadlockWatch::remember(const WaitReport::Signature& signature, std::string text) {
   reported_.push_back({signature, std::move(text), Deadline::now_nanoseconds()});
   next_look_ = 0;
@@ -248,7 +246,9 @@ std::vector<WaitReport> DeadlockWatch::look(const std::vector<Scheduler*>& sched
   std::vector<FarDeadlock> beyond;
   if (FarWatch* const others = far_watch()) {
     const bool any = std::any_of(waits.begin(), waits.end(), [](const SeenWait& seen) { return !seen.far.empty(); });
-    OwnLook own{.begin = now, .waits = waits, .nobody_else = any && nobody_else_may_act(schedulers, waits)};
+    const OthersMayAct others_act = any ? others_may_act(schedulers, waits) : OthersMayAct::Yes;
+    is_unclear_ = others_act == OthersMayAct::Unclear;
+    OwnLook own{.begin = now, .waits = waits, .nobody_else = others_act == OthersMayAct::No};
     own.end = Deadline::now_nanoseconds();
     beyond = others->look(own);
   }

@@ -80,8 +80,8 @@ class DeadlockWatch {
   /// resolved when it has been seen to last since.
   void remember(const WaitReport::Signature& signature, std::string text);
 
-  /// Whether it has looked at all waits that began before then.
-  [[nodiscard]] bool has_seen_waits_before(std::int64_t moment) const noexcept;
+  /// Whether it has looked at all waits that began before then, and what it saw changes only with something that is noticed.
+  [[nodiscard]] bool may_rest_after(std::int64_t moment) const noexcept { return looked_at_ >= moment && !is_unclear_; }
 
   /// A report of what is blocked, once, when all has stood still for as long as was asked for.
   [[nodiscard]] std::optional<WaitReport> look_for_standstill(const std::vector<Scheduler*>& schedulers, std::int64_t now);
@@ -103,6 +103,7 @@ class DeadlockWatch {
   std::vector<Reported> reported_;
   std::int64_t looked_at_ = 0;  // waits that began before then
   std::int64_t next_look_ = 0;
+  bool is_unclear_ = false;  // whether others of this process may act, for those of other processes who wait for it
   std::uint64_t fingerprint_ = 0;
   std::int64_t still_since_ = 0;
   bool told_ = false;

@@ -82,10 +82,10 @@ void look_for_deadlocks() {
   }
 }
 
-bool has_seen_waits_before(std::int64_t moment) {
+bool may_rest_after(std::int64_t moment) {
   Monitor& m = monitor();
   const std::lock_guard guard{m.lock};
-  return m.deadlocks.has_seen_waits_before(moment);
+  return m.deadlocks.may_rest_after(moment);
 }
 
 FarWatch::Bell far_bell() {
@@ -127,7 +127,7 @@ void run() {
     tick = std::min(tick * 2, kTickWhileAsleep);
     if (++quiet < kQuietTicksBeforeSleep || standstill_reported_after() > 0) continue;
     // Looks at many fibers are far apart: the last waits may not have had theirs.
-    if (!has_seen_waits_before(quiet_since)) continue;
+    if (!may_rest_after(quiet_since)) continue;
     // Whoever stirs sets his flag and looks at ours, with a full barrier in between on both sides: one sees the other.
     m.asleep.store(1, std::memory_order_seq_cst);
     std::atomic_thread_fence(std::memory_order_seq_cst);

@@ -182,8 +182,8 @@ bool are_all_threads(const std::vector<int>& known) {
 
 // Weft's own threads do nothing by themselves but what ends waits that are told of: except helpers, which run the program's functions,
 // and workers, which run its fibers.
-bool nobody_else_may_act(const std::vector<Scheduler*>& schedulers, const std::vector<SeenWait>& waits) {
-  if (!all_workers_rest(schedulers) || !helpers_rest()) return false;
+OthersMayAct others_may_act(const std::vector<Scheduler*>& schedulers, const std::vector<SeenWait>& waits) {
+  const bool all_rest = all_workers_rest(schedulers) && helpers_rest();
   std::unordered_set<std::uint64_t> waiting;
   for (const SeenWait& seen : waits) waiting.insert(seen.id);
   std::vector<int> known;
@@ -200,7 +200,8 @@ bool nobody_else_may_act(const std::vector<Scheduler*>& schedulers, const std::v
     known.push_back(now.number);
     nobody = nobody && (thread.of_engine.load(std::memory_order_relaxed) || waiting.count(now.id) != 0);
   });
-  return nobody && are_all_threads(known);
+  if (!nobody) return OthersMayAct::Yes;
+  return all_rest && are_all_threads(known) ? OthersMayAct::No : OthersMayAct::Unclear;
 }
 
 std::vector<SeenWait> all_blocked(const std::vector<Scheduler*>& schedulers, std::size_t most) {

@@ -60,9 +60,11 @@ enum class Compare : bool { Wait, WaitAndHolders };
 /// The same, but for the callers, which take system calls.
 [[nodiscard]] WaitStory tell_briefly(const SeenWait& seen);
 
-/// Whether no thread of this process, known to weft or not, and no fiber may do anything but those that were seen in `waits`, which
-/// held_up() has just found. Reads /proc.
-[[nodiscard]] bool nobody_else_may_act(const std::vector<Scheduler*>& schedulers, const std::vector<SeenWait>& waits);
+/// Whether a thread of this process, known to weft or not, or a fiber may do anything but those that were seen in `waits`, which
+/// held_up() has just found. Yes: a context that is known, and will be noticed when it waits. Unclear: a thread that is not known, or not
+/// yet, as it has just begun; a helper or a worker that does not rest yet. What that comes to is not noticed but by another look. Reads /proc.
+enum class OthersMayAct { No, Yes, Unclear };
+[[nodiscard]] OthersMayAct others_may_act(const std::vector<Scheduler*>& schedulers, const std::vector<SeenWait>& waits);
 
 /// Everything that is known to be blocked, a line each, for a report; and whether nothing of it can go on without an act from
 /// outside: no deadline, no input or output, no thread of the program outside weft, no worker at work.

@@ -109,6 +109,13 @@ void wait_beside_another_thread(process::Lock lock, OwnedFd go) {
   const std::lock_guard guard{lock};
 }
 
+/// The other thread is none of weft's, and ends long after everything else has come to rest, which nobody is told of.
+void wait_beside_a_thread_that_ends(process::Lock lock, OwnedFd go, OwnedFd out) {
+  wait_for_go(go);
+  std::thread{[] { ::usleep(3'000'000); }}.detach();
+  std::_Exit(lock_and_tell(lock, out));
+}
+
 /// Until so many have said that they hold their first lock.
 bool soon_hold(Report& held, std::size_t count) {
   std::string said;
@@ -227,6 +234,22 @@ TEST_P(FamilyDeadlocks, OneWhoseProcessSleepsByThenIsAskedAgain) {
   EXPECT_EQ(parent.join(), Ending::Returned);
   EXPECT_EQ(waiter.exitcode(), kWasVictim);
   RecordProperty("found_after_ms", static_cast<int>(watch.elapsed() / 1ms));
+}
+
+// As a thread of weft's that has been started and not got a processor yet: till it is known the child might do anything.
+TEST_P(FamilyDeadlocks, OneWhoseOtherThreadEndsLaterIsFoundThen) {
+  process::Lock lock{"shared"};
+  Report go, errors;
+  Process waiter;
+  Runner parent = world_.spawn([&] {
+    const std::lock_guard guard{lock};
+    waiter = child("waiter", wait_beside_a_thread_that_ends, lock, std::move(go.reading), std::move(errors.writing));
+    waiter.join();
+  });
+  ASSERT_TRUE(parent.soon_waits_in(WaitKind::Process));
+  go.go();
+  EXPECT_EQ(parent.join(), Ending::Returned);
+  EXPECT_EQ(waiter.exitcode(), kWasVictim);
 }
 
 TEST_P(FamilyDeadlocks, TwoLocksTakenInBothOrdersByParentAndChildEndOneOfThem) {
