@@ -105,10 +105,11 @@ TEST_P(ProcessDeadlocks, AHolderInAnotherProcessIsNotPartOfOne) {
 TEST_P(ProcessDeadlocks, AHolderOfThisProcessIsTold) {
   in_world([](World& world) {
     process::Lock shared;
-    const std::lock_guard guard{shared};
-    Runner waiter = world.spawn([&] { EXPECT_FALSE(shared.try_lock_for(100ms)); });
+    std::unique_lock guard{shared};
+    Runner waiter = world.spawn([&] { EXPECT_TRUE(shared.try_lock_for(kPatience)); });
     ASSERT_TRUE(waiter.soon_waits_in(WaitKind::Lock));
     EXPECT_EQ(waiter.waits_for(), std::vector<std::uint64_t>{detail::current_context_id()});
+    guard.unlock();
     waiter.join();
   });
 }
