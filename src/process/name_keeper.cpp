@@ -20,6 +20,7 @@
 #include "keeper/order.hpp"
 #include "port/pidfd.hpp"
 #include "port/socket_calls.hpp"
+#include "process/spawn_settings.hpp"
 
 // keeper_image.S
 extern "C" const char weft_keeper_image[];
@@ -47,37 +48,11 @@ OwnedFd make_file() noexcept {
   return file;
 }
 
-class Settings {
- public:
-  Settings(int socket, int program) noexcept {
-    ::posix_spawn_file_actions_init(&actions);
-    // Not straight to their places: one may be where the other goes.
-    const int aside = std::max({socket, program, kProgram}) + 1;
-    good_ = ::posix_spawn_file_actions_adddup2(&actions, program, aside) == 0 &&
-            ::posix_spawn_file_actions_adddup2(&actions, socket, kSocket) == 0 &&
-            ::posix_spawn_file_actions_adddup2(&actions, aside, kProgram) == 0 &&
-            ::posix_spawn_file_actions_addclosefrom_np(&actions, kProgram + 1) == 0;
-    sigset_t all;
-    ::sigfillset(&all);
-    ::posix_spawnattr_init(&attributes);
-    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
-    ::posix_spawnattr_setsigmask(&attributes, &all);
-  }
-  Settings(const Settings&) = delete;
-  Settings& operator=(const Settings&) = delete;
-  ~Settings() {
-    ::posix_spawn_file_actions_destroy(&actions);
-    ::posix_spawnattr_destroy(&attributes);
-  }
-
-  [[nodiscard]] bool good() const noexcept { return good_; }
-
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-
- private:
-  bool good_ = false;
-};
+sigset_t all_signals() noexcept {
+  sigset_t all;
+  ::sigfillset(&all);
+  return all;
+}
 
 bool is_same_file(int fd, const struct stat& other) noexcept {
   struct stat about {};
@@ -118,8 +93,14 @@ bool NameKeeper::start() noexcept {
   if (!program || port::sys_socketpair(AF_UNIX, SOCK_SEQPACKET, ends, port::Blocking::Yes) != 0) return false;
   OwnedFd ours{ends[0]};
   const OwnedFd its{ends[1]};
-  const Settings settings{its.get(), program.get()};
-  if (!settings.good()) return false;
+  weft::detail::SpawnSettings settings{all_signals(), POSIX_SPAWN_SETSID};
+  // Not straight to their places: one may be where the other goes.
+  const int aside = std::max({its.get(), program.get(), kProgram}) + 1;
+  settings.give(program.get(), aside);
+  settings.give(its.get(), kSocket);
+  settings.give(aside, kProgram);
+  settings.close_from(kProgram + 1);
+  if (settings.error() != 0) return false;
 
   char path[32];
   std::snprintf(path, sizeof path, "/proc/self/fd/%d", kProgram);

@@ -18,6 +18,7 @@
 
 #include "process/child.hpp"
 #include "process/fork_server.hpp"
+#include "process/spawn_settings.hpp"
 
 namespace weft {
 
@@ -43,27 +44,6 @@ const sigset_t blocked_at_begin = [] {
   ::pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
   return blocked;
 }();
-
-class SpawnSettings {
- public:
-  explicit SpawnSettings(int fd) {
-    ::posix_spawnattr_init(&attributes);
-    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    ::posix_spawnattr_setsigmask(&attributes, &blocked_at_begin);
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_adddup2(&actions, fd, kSocketOfChild);  // and not close-on-exec, even if it was that number
-    ::posix_spawn_file_actions_addclosefrom_np(&actions, kSocketOfChild + 1);
-  }
-  SpawnSettings(const SpawnSettings&) = delete;
-  SpawnSettings& operator=(const SpawnSettings&) = delete;
-  ~SpawnSettings() {
-    ::posix_spawn_file_actions_destroy(&actions);
-    ::posix_spawnattr_destroy(&attributes);
-  }
-
-  posix_spawnattr_t attributes;
-  posix_spawn_file_actions_t actions;
-};
 
 /// What the program has, and for a fork server what its loader is to do.
 std::vector<char*> environment_for(std::string_view what) {
@@ -104,10 +84,13 @@ pid_t start_program_anew(const std::string& what, int fd, const std::string& who
   while (*given) argv.push_back(*given++);
   argv.push_back(nullptr);
   const std::vector<char*> environment = environment_for(what);
-  const SpawnSettings settings{fd};
+  SpawnSettings settings{blocked_at_begin};
+  settings.give(fd, kSocketOfChild);
+  settings.close_from(kSocketOfChild + 1);
   pid_t pid = 0;
+  int error = settings.error();
   // The link leads to the program's file even if that has been replaced or deleted.
-  const int error = ::posix_spawn(&pid, "/proc/self/exe", &settings.actions, &settings.attributes, argv.data(), environment.data());
+  if (error == 0) error = ::posix_spawn(&pid, "/proc/self/exe", &settings.actions, &settings.attributes, argv.data(), environment.data());
   if (error != 0) throw OSError{error, "start this program anew for", whom};
   return pid;
 }

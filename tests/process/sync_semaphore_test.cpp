@@ -41,38 +41,66 @@ TEST_P(ProcessSemaphore, HasAsManyPermitsAsItWasGiven) {
   });
 }
 
+/// None is free; three are given back.
+void expect_one_for_each_waiter(World& world, process::Semaphore& semaphore) {
+  std::atomic<int> through{0};
+  auto waiters = world.spawn_many(6, [&](int) {
+    semaphore.acquire();
+    ++through;
+  });
+  EXPECT_TRUE(soon_all_wait_in(waiters, WaitKind::Semaphore));
+  semaphore.release();
+  EXPECT_TRUE(eventually([&] { return through == 1; }));
+  semaphore.release(2);
+  EXPECT_TRUE(eventually([&] { return through == 3; }));
+  for (int i = 0; i < 3; ++i) semaphore.release();
+  join_all(waiters);
+  EXPECT_EQ(through, 6);
+  EXPECT_EQ(semaphore.value(), 0u);
+}
+
 TEST_P(ProcessSemaphore, WaitersGoOnAsPermitsComeOneForEach) {
   in_world([](World& world) {
     process::Semaphore semaphore{0};
-    std::atomic<int> through{0};
-    auto waiters = world.spawn_many(6, [&](int) {
-      semaphore.acquire();
-      ++through;
-    });
-    EXPECT_TRUE(soon_all_wait_in(waiters, WaitKind::Semaphore));
-    semaphore.release();
-    EXPECT_TRUE(eventually([&] { return through == 1; }));
-    semaphore.release(2);
-    EXPECT_TRUE(eventually([&] { return through == 3; }));
-    for (int i = 0; i < 3; ++i) semaphore.release();
-    join_all(waiters);
-    EXPECT_EQ(through, 6);
-    EXPECT_EQ(semaphore.value(), 0u);
+    expect_one_for_each_waiter(world, semaphore);
   });
+}
+
+TEST_P(ProcessSemaphore, WaitersOfABoundedOneGoOnAsPermitsComeOneForEach) {
+  in_world([](World& world) {
+    process::BoundedSemaphore semaphore{3};
+    for (int i = 0; i < 3; ++i) semaphore.acquire();
+    expect_one_for_each_waiter(world, semaphore);
+  });
+}
+
+/// None is free, and of two who wait one is killed as one is given back.
+void expect_no_permit_lost_by_a_kill(World& world, process::Semaphore& semaphore) {
+  Runner killed = world.spawn([&] { semaphore.acquire(); });
+  Runner other = world.spawn([&] { semaphore.acquire(); });
+  EXPECT_TRUE(killed.soon_waits_in(WaitKind::Semaphore));
+  EXPECT_TRUE(other.soon_waits_in(WaitKind::Semaphore));
+  killed.kill();
+  semaphore.release();
+  if (killed.join() == Ending::Returned) semaphore.release();  // it was faster than the kill
+  EXPECT_EQ(other.join(), Ending::Returned);
 }
 
 TEST_P(ProcessSemaphore, AKillLosesNoPermit) {
   in_world([](World& world) {
     for (int round = 0; round < 20; ++round) {
       process::Semaphore semaphore{0};
-      Runner killed = world.spawn([&] { semaphore.acquire(); });
-      Runner other = world.spawn([&] { semaphore.acquire(); });
-      EXPECT_TRUE(killed.soon_waits_in(WaitKind::Semaphore));
-      EXPECT_TRUE(other.soon_waits_in(WaitKind::Semaphore));
-      killed.kill();
-      semaphore.release();
-      if (killed.join() == Ending::Returned) semaphore.release();  // it was faster than the kill
-      EXPECT_EQ(other.join(), Ending::Returned);
+      expect_no_permit_lost_by_a_kill(world, semaphore);
+    }
+  });
+}
+
+TEST_P(ProcessSemaphore, AKillLosesNoPermitOfABoundedOne) {
+  in_world([](World& world) {
+    for (int round = 0; round < 20; ++round) {
+      process::BoundedSemaphore semaphore{1};
+      semaphore.acquire();
+      expect_no_permit_lost_by_a_kill(world, semaphore);
     }
   });
 }
@@ -107,44 +135,6 @@ TEST_P(ProcessSemaphore, ABoundedOneGivesBackAllOrNone) {
     semaphore.release(0);
     EXPECT_EQ(semaphore.value(), 5u);
     EXPECT_FALSE(semaphore.holder_died());
-  });
-}
-
-TEST_P(ProcessSemaphore, WaitersOfABoundedOneGoOnAsPermitsComeOneForEach) {
-  in_world([](World& world) {
-    process::BoundedSemaphore semaphore{3};
-    for (int i = 0; i < 3; ++i) semaphore.acquire();
-    std::atomic<int> through{0};
-    auto waiters = world.spawn_many(6, [&](int) {
-      semaphore.acquire();
-      ++through;
-    });
-    EXPECT_TRUE(soon_all_wait_in(waiters, WaitKind::Semaphore));
-    semaphore.release();
-    EXPECT_TRUE(eventually([&] { return through == 1; }));
-    semaphore.release(2);
-    EXPECT_TRUE(eventually([&] { return through == 3; }));
-    for (int i = 0; i < 3; ++i) semaphore.release();
-    join_all(waiters);
-    EXPECT_EQ(through, 6);
-    EXPECT_EQ(semaphore.value(), 0u);
-  });
-}
-
-TEST_P(ProcessSemaphore, AKillLosesNoPermitOfABoundedOne) {
-  in_world([](World& world) {
-    for (int round = 0; round < 20; ++round) {
-      process::BoundedSemaphore semaphore{1};
-      semaphore.acquire();
-      Runner killed = world.spawn([&] { semaphore.acquire(); });
-      Runner other = world.spawn([&] { semaphore.acquire(); });
-      EXPECT_TRUE(killed.soon_waits_in(WaitKind::Semaphore));
-      EXPECT_TRUE(other.soon_waits_in(WaitKind::Semaphore));
-      killed.kill();
-      semaphore.release();
-      if (killed.join() == Ending::Returned) semaphore.release();  // it was faster than the kill
-      EXPECT_EQ(other.join(), Ending::Returned);
-    }
   });
 }
 

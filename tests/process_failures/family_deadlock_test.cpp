@@ -111,6 +111,7 @@ void wait_beside_another_thread(process::Lock lock, OwnedFd go) {
 
 /// The other thread is none of weft's, and ends long after everything else has come to rest, which nobody is told of.
 void wait_beside_a_thread_that_ends(process::Lock lock, OwnedFd go, OwnedFd out) {
+  report_standstill_after(Duration::zero());  // which keeps the search awake, and is inherited by fork
   wait_for_go(go);
   std::thread{[] { ::usleep(3'000'000); }}.detach();
   std::_Exit(lock_and_tell(lock, out));
@@ -154,6 +155,15 @@ class FamilyDeadlocks : public testing::TestWithParam<std::tuple<WorldKind, Star
     Process process{std::get<StartMethod>(GetParam()), std::forward<F>(callable), std::forward<Args>(args)...};
     process.set_name(name).start();
     return process;
+  }
+  /// A context that holds the lock and waits for the end of a child, which `start` starts.
+  template <class Start>
+  [[nodiscard]] Runner join_with(process::Lock& lock, Process& started, Start start) {
+    return world_.spawn([&lock, &started, start = std::move(start)]() mutable {
+      const std::lock_guard guard{lock};
+      started = start();
+      started.join();
+    });
   }
   [[nodiscard]] static bool in_fibers() { return std::get<WorldKind>(GetParam()).of == WorldKind::Of::Fibers; }
 
@@ -204,10 +214,8 @@ TEST_P(FamilyDeadlocks, AChildThatBlocksLastIsTheOneThatIsTold) {
   process::Lock lock{"shared"};
   Report go, errors;
   Process waiter;
-  Runner parent = world_.spawn([&] {
-    const std::lock_guard guard{lock};
-    waiter = child("waiter", wait_for_lock, in_fibers(), lock, std::move(go.reading), std::move(errors.writing));
-    waiter.join();
+  Runner parent = join_with(lock, waiter, [&] {
+    return child("waiter", wait_for_lock, in_fibers(), lock, std::move(go.reading), std::move(errors.writing));
   });
   ASSERT_TRUE(parent.soon_waits_in(WaitKind::Process));
   go.go();
@@ -222,10 +230,8 @@ TEST_P(FamilyDeadlocks, OneWhoseProcessSleepsByThenIsAskedAgain) {
   process::Lock lock{"shared"};
   Report go, errors;
   Process waiter;
-  Runner parent = world_.spawn([&] {
-    const std::lock_guard guard{lock};
-    waiter = child("waiter", wait_for_lock, in_fibers(), lock, std::move(go.reading), std::move(errors.writing));
-    waiter.join();
+  Runner parent = join_with(lock, waiter, [&] {
+    return child("waiter", wait_for_lock, in_fibers(), lock, std::move(go.reading), std::move(errors.writing));
   });
   ASSERT_TRUE(parent.soon_waits_in(WaitKind::Process));
   ASSERT_TRUE(soon_looks_no_more(::getpid()));
@@ -241,10 +247,8 @@ TEST_P(FamilyDeadlocks, OneWhoseOtherThreadEndsLaterIsFoundThen) {
   process::Lock lock{"shared"};
   Report go, errors;
   Process waiter;
-  Runner parent = world_.spawn([&] {
-    const std::lock_guard guard{lock};
-    waiter = child("waiter", wait_beside_a_thread_that_ends, lock, std::move(go.reading), std::move(errors.writing));
-    waiter.join();
+  Runner parent = join_with(lock, waiter, [&] {
+    return child("waiter", wait_beside_a_thread_that_ends, lock, std::move(go.reading), std::move(errors.writing));
   });
   ASSERT_TRUE(parent.soon_waits_in(WaitKind::Process));
   go.go();

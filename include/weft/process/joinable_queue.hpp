@@ -16,7 +16,8 @@ namespace weft::process {
 ///                to be done join() throws TasksLost, where Python's waits for ever: as soon as the process has ended if join() has
 ///                waited for some 20 ms, else in at most 0.1 s. It does so again until somebody, who has no task in hand himself, calls
 ///                task_done() in the dead one's place. Who passes what he has taken to another process, to be done and counted
-///                there, must not end before join() has returned, and while it lives what others lose is not noticed. Not noticed once more than 64 living processes have taken tasks.
+///                there, must not end before join() has returned, and while it lives what others lose is not noticed. Nor is it once
+///                more than 64 living processes have taken tasks.
 /// All else:      as Queue.
 template <class T>
 class JoinableQueue : public detail::BoundedQueueHandle<T> {
