@@ -28,6 +28,6 @@ add_custom_command(OUTPUT "${weft_keeper}"
 add_custom_target(weft_keeper DEPENDS "${weft_keeper}")
 
 add_dependencies(weft_objects weft_keeper)
-set_property(SOURCE "${PROJECT_SOURCE_DIR}/src/process/keeper_image.S" APPEND PROPERTY COMPILE_DEFINITIONS
+set_property(SOURCE "${PROJECT_SOURCE_DIR}/src/process/memory/keeper_image.S" APPEND PROPERTY COMPILE_DEFINITIONS
   "WEFT_KEEPER_IMAGE=\"${weft_keeper}\"")
-set_property(SOURCE "${PROJECT_SOURCE_DIR}/src/process/keeper_image.S" APPEND PROPERTY OBJECT_DEPENDS "${weft_keeper}")
+set_property(SOURCE "${PROJECT_SOURCE_DIR}/src/process/memory/keeper_image.S" APPEND PROPERTY OBJECT_DEPENDS "${weft_keeper}")

@@ -38,7 +38,7 @@ endif()
 
 # What only a child of fork() calls is bound as the program starts: else each child would look it up anew, by tables of all libraries that
 # it has to be given page by page, which takes it as long as all the rest.
-set_source_files_properties("${PROJECT_SOURCE_DIR}/src/process/child.cpp" "${PROJECT_SOURCE_DIR}/src/process/lifeline.cpp"
+set_source_files_properties("${PROJECT_SOURCE_DIR}/src/process/start/child.cpp" "${PROJECT_SOURCE_DIR}/src/process/start/lifeline.cpp"
   PROPERTIES COMPILE_OPTIONS -fno-plt)
 
 include(WeftKeeper)

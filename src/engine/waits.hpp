@@ -18,6 +18,9 @@ struct FarHolder {
   friend bool operator==(const FarHolder&, const FarHolder&) = default;
 };
 
+/// `Wait::holders` of a wait that only other processes can end.
+inline std::size_t nobody_here(const void*, std::uint64_t*, std::size_t) noexcept { return 0; }
+
 /// A context that was seen to wait, and what for.
 struct SeenWait {
   Context* context = nullptr;

@@ -4,8 +4,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "process/digest.hpp"
-#include "process/handshake.hpp"
+#include "process/connection/digest.hpp"
+#include "process/connection/handshake.hpp"
 
 namespace weft::test {
 namespace {

@@ -12,7 +12,7 @@
 #include <weft/process/shared_memory.hpp>
 #include <weft/process/value.hpp>
 
-#include "process/large_block.hpp"
+#include "process/memory/large_block.hpp"
 #include "support/in_child.hpp"
 
 // Under a limit on the size of files (ulimit -f) the kernel does not only refuse what is larger, it sends SIGXFSZ, which ends the process.

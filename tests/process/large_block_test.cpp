@@ -1,4 +1,4 @@
-#include "process/large_block.hpp"
+#include "process/memory/large_block.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -15,7 +15,7 @@
 #include <weft/base/error.hpp>
 #include <weft/process/sendable.hpp>
 
-#include "process/memory.hpp"
+#include "process/memory/memory.hpp"
 #include "support/in_child.hpp"
 
 namespace weft::test {

@@ -23,7 +23,7 @@
 #include <weft/process/shared_memory.hpp>
 
 #include "process/children.hpp"
-#include "process/name_keeper.hpp"
+#include "process/memory/name_keeper.hpp"
 #include "support/eventually.hpp"
 #include "support/in_child.hpp"
 

@@ -10,7 +10,7 @@
 
 #include <weft/process/process_pool_executor.hpp>
 
-#include "process/large_block.hpp"
+#include "process/memory/large_block.hpp"
 #include "process/process_kinds.hpp"
 
 // The memory that large values of a pool go in.

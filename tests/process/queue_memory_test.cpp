@@ -1,4 +1,4 @@
-#include "process/queue_memory.hpp"
+#include "process/queue/queue_memory.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>

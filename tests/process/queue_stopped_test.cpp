@@ -8,7 +8,7 @@
 
 #include <weft/detail/byte_queue.hpp>
 
-#include "process/queue_memory.hpp"
+#include "process/queue/queue_memory.hpp"
 #include "process/sync_child.hpp"
 
 // A process that stops for ever in the middle of a put or a get, as one under a debugger does: others wait for it, but not beyond their

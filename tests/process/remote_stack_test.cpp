@@ -21,8 +21,8 @@
 
 #include "port/debug_info.hpp"
 #include "process/process_kinds.hpp"
-#include "process/remote_failure.hpp"
-#include "process/thrown_stack.hpp"
+#include "process/sending/remote_failure.hpp"
+#include "process/sending/thrown_stack.hpp"
 
 namespace weft::test {
 

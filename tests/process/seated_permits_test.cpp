@@ -6,7 +6,7 @@
 #include <memory>
 #include <new>
 
-#include "process/seated_permits.hpp"
+#include "process/sync/seated_permits.hpp"
 
 namespace weft::test {
 namespace {

@@ -1,4 +1,4 @@
-#include "process/shared_futex.hpp"
+#include "process/sync/shared_futex.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "process/shared_lock.hpp"
+#include "process/sync/shared_lock.hpp"
 
 #include <gtest/gtest.h>
 

@@ -21,7 +21,7 @@
 #include <weft/process/semaphore.hpp>
 #include <weft/sync/deadlock.hpp>
 
-#include "process/process_stamp.hpp"
+#include "process/memory/process_stamp.hpp"
 #include "support/world.hpp"
 #include "sync_child.hpp"
 #include "told.hpp"

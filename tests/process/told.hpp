@@ -10,8 +10,8 @@
 
 #include <weft/base/deadline.hpp>
 
-#include "process/process_stamp.hpp"
-#include "process/wait_board.hpp"
+#include "process/memory/process_stamp.hpp"
+#include "process/sync/wait_board.hpp"
 #include "support/eventually.hpp"
 
 // What processes tell each other of their waits, for tests that have to know when they do.

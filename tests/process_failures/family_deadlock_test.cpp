@@ -30,11 +30,11 @@
 
 #include "process/children.hpp"
 #include "process/process_kinds.hpp"
-#include "process/wait_board.hpp"
-#include "support/standstill.hpp"
-#include "support/world.hpp"
+#include "process/sync/wait_board.hpp"
 #include "process/sync_child.hpp"
 #include "process/told.hpp"
+#include "support/standstill.hpp"
+#include "support/world.hpp"
 
 namespace weft::test {
 namespace {

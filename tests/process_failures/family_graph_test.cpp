@@ -1,6 +1,6 @@
 // What the looks of several processes prove, and what they do not.
 
-#include "process/family_graph.hpp"
+#include "process/deadlock/family_graph.hpp"
 
 #include <cstdio>
 #include <utility>

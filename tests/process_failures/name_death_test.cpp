@@ -7,7 +7,7 @@
 
 #include <weft/process/shared_memory.hpp>
 
-#include "process/name_keeper.hpp"
+#include "process/memory/name_keeper.hpp"
 #include "process/stepped_child.hpp"
 #include "support/stress.hpp"
 

@@ -12,7 +12,7 @@
 #include <weft/process/joinable_queue.hpp>
 #include <weft/process/queue.hpp>
 
-#include "process/queue_memory.hpp"
+#include "process/queue/queue_memory.hpp"
 #include "process/stepped_child.hpp"
 #include "process/sync_child.hpp"
 #include "support/stress.hpp"

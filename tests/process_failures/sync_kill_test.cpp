@@ -20,10 +20,10 @@
 #include <weft/process/event.hpp>
 #include <weft/process/semaphore.hpp>
 
-#include "process/process_stamp.hpp"
+#include "process/memory/process_stamp.hpp"
+#include "process/sync_child.hpp"
 #include "support/stress.hpp"
 #include "support/world.hpp"
-#include "process/sync_child.hpp"
 
 namespace weft::test {
 namespace {
