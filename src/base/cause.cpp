@@ -10,6 +10,10 @@ std::string cause_of(const std::exception_ptr& failure) {
     std::rethrow_exception(failure);
   } catch (const std::exception& error) {
     return error.what();
+  } catch (const char* text) {
+    return text;
+  } catch (const std::string& text) {
+    return text;
   } catch (...) {
     return "an exception that is not a std::exception";
   }

@@ -111,7 +111,8 @@ std::string line(const WaitStory& story, const std::string& holders, std::int64_
   if (story.kind == WaitKind::Join) text += ' ' + holders;
   if (const std::string place = places.of(story.callers); !place.empty()) text += "  at " + place;
   if (!holders.empty() && story.kind != WaitKind::Join) {
-    const bool is_work = story.kind == WaitKind::Future || story.kind == WaitKind::Room || story.kind == WaitKind::Process;
+    const bool is_work = story.kind == WaitKind::Future || story.kind == WaitKind::Room || story.kind == WaitKind::Process ||
+                         story.kind == WaitKind::Work;
     text += (is_work ? ", which needs " : ", held by ") + holders;
   }
   return text;

@@ -11,9 +11,11 @@ namespace {
 constexpr auto kIdleBeforeEnd = std::chrono::seconds{10};
 constexpr unsigned kMostBlocking = 64;
 constexpr unsigned kMostResolving = 8;
+constexpr unsigned kMostReceiving = 256;  // some may wait for what others of them receive
 
 std::atomic<HelperPool*> blocking_pool{nullptr};
 std::atomic<HelperPool*> resolver_pool{nullptr};
+std::atomic<HelperPool*> result_pool{nullptr};
 
 HelperPool& made_on_first_use(std::atomic<HelperPool*>& pool, const char* name, unsigned most) {
   if (HelperPool* made = pool.load(std::memory_order_acquire)) return *made;
@@ -22,6 +24,11 @@ HelperPool& made_on_first_use(std::atomic<HelperPool*>& pool, const char* name, 
   if (pool.compare_exchange_strong(expected, fresh, std::memory_order_acq_rel)) return *fresh;
   delete fresh;
   return *expected;
+}
+
+bool rests(const std::atomic<HelperPool*>& pool) {
+  HelperPool* const made = pool.load(std::memory_order_acquire);
+  return !made || made->rests();
 }
 
 }  // namespace
@@ -77,15 +84,14 @@ void HelperPool::serve() {
 
 HelperPool& blocking_helpers() { return made_on_first_use(blocking_pool, "weft-blocking", kMostBlocking); }
 HelperPool& resolver_helpers() { return made_on_first_use(resolver_pool, "weft-resolver", kMostResolving); }
+HelperPool& result_helpers() { return made_on_first_use(result_pool, "weft-results", kMostReceiving); }
 
-bool helpers_rest() {
-  HelperPool* const pool = blocking_pool.load(std::memory_order_acquire);
-  return !pool || pool->rests();
-}
+bool helpers_rest() { return rests(blocking_pool) && rests(result_pool); }
 
 void forget_helpers() noexcept {
   blocking_pool.store(nullptr, std::memory_order_relaxed);
   resolver_pool.store(nullptr, std::memory_order_relaxed);
+  result_pool.store(nullptr, std::memory_order_relaxed);
 }
 
 }  // namespace weft::detail

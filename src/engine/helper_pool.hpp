@@ -33,9 +33,11 @@ class HelperPool {
   unsigned idle_ = 0;
 };
 
-/// The pools behind weft::blocking(), and for waiting for name servers. Never destroyed; new ones in a forked child.
+/// The pools behind weft::blocking(), for waiting for name servers, and for what users have to do with results from other processes, for
+/// which helpers of the first may wait. Never destroyed; new ones in a forked child.
 [[nodiscard]] HelperPool& blocking_helpers();
 [[nodiscard]] HelperPool& resolver_helpers();
+[[nodiscard]] HelperPool& result_helpers();
 /// Whether no helper runs a function of the program's. For the monitor.
 [[nodiscard]] bool helpers_rest();
 void forget_helpers() noexcept;

@@ -296,7 +296,10 @@ void throw_interruption() {
   if (!self.cancel_requested() && self.scope_deadline.has_passed()) TimeLimit::throw_expired(self);
   // Acquire: what was stored before the scope was stopped is seen by who sees that.
   std::atomic_thread_fence(std::memory_order_acquire);
-  if (const int signal = self.interrupted_by.load(std::memory_order_relaxed)) throw KeyboardInterrupt{signal};
+  if (const int signal = std::abs(self.interrupted_by.load(std::memory_order_relaxed))) {
+    self.interrupted_by.store(-signal, std::memory_order_relaxed);
+    throw KeyboardInterrupt{signal};
+  }
   throw Cancelled{};
 }
 

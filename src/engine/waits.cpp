@@ -61,10 +61,10 @@ std::string name_of(const Context& context) {
 std::string name_of(const Wait& wait) {
   static constexpr const char* kNames[] = {"nothing", "time to pass", "Lock", "Event", "Condition", "Semaphore", "Queue",
                                            "the end of", "input", "output", "a helper thread", "RLock", "RWLock", "Once", "select",
-                                           "Future", "room", "the end of Process"};
+                                           "Future", "room", "the end of Process", "the end of work"};
   std::string text = kNames[static_cast<std::size_t>(wait.kind)];
   if (wait.label.name() || wait.label.has_site()) text += ' ' + wait.label.text();
-  if (wait.kind == WaitKind::Future || wait.kind == WaitKind::Room) {
+  if (wait.kind == WaitKind::Future || wait.kind == WaitKind::Room || wait.kind == WaitKind::Work) {
     char explanation[128] = "";
     static_cast<const Explained*>(wait.object)->explain(explanation, sizeof explanation);
     text += explanation;

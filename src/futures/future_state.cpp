@@ -1,5 +1,6 @@
 #include <weft/detail/future_state.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -11,6 +12,19 @@
 #include "futures/roster.hpp"
 
 namespace weft::detail {
+
+namespace {
+
+template <class Call>
+void call_each(DoneHook* hook, Call call) {
+  while (hook) {
+    DoneHook* next = hook->next;  // it may end its own life
+    call(*hook);
+    hook = next;
+  }
+}
+
+}  // namespace
 
 // ---- waiting --------------------------------------------------------------------------------------------------------
 
@@ -38,17 +52,21 @@ void FutureState::withdraw(Entry& entry) noexcept {
   if (entry.linked) waiters_.remove(entry);
 }
 
+bool FutureState::link_unless_done(DoneHook& hook) noexcept {
+  Guard guard{state_};
+  if (guard.value() & kDone) return false;
+  hook.next = hooks_;
+  hooks_ = &hook;
+  guard.set_value(guard.value() | kHooks);
+  return true;
+}
+
 void FutureState::link(DoneHook& hook) noexcept {
-  {
-    Guard guard{state_};
-    if (!(guard.value() & kDone)) {
-      hook.next = hooks_;
-      hooks_ = &hook;
-      guard.set_value(guard.value() | kHooks);
-      return;
-    }
-  }
-  hook.on_done(*this);
+  if (!link_unless_done(hook)) hook.on_done(*this);
+}
+
+void FutureState::link_callback(DoneHook& hook) noexcept {
+  if (!link_unless_done(hook)) call_back(hook);
 }
 
 bool FutureState::unlink(DoneHook& hook) noexcept {
@@ -81,25 +99,20 @@ void FutureState::explain(char* text, std::size_t room) const noexcept {
 
 // ---- the end --------------------------------------------------------------------------------------------------------
 
-// With the list bit, which it releases: from then on the state may be gone, but for the reference of the caller.
-void FutureState::end(Guard& guard, std::uint32_t how, BeforeHooks* before_hooks) noexcept {
+// With the list bit, which it releases: from then on the state may be gone, but for the reference of the caller. What is to be called next.
+DoneHook* FutureState::end(Guard& guard, std::uint32_t how) noexcept {
   Entry* waiters = waiters_.claim_all();
   DoneHook* newest = std::exchange(hooks_, nullptr);
   guard.set_value((guard.value() & ~(kWaiters | kHooks)) | kDone | how);
   guard.release();
   deliver_all(waiters);
-  if (newest && before_hooks) before_hooks->hooks_follow();
   DoneHook* hooks = nullptr;  // in the order of their coming
   while (newest) {
     DoneHook* next = newest->next;
     newest->next = std::exchange(hooks, newest);
     newest = next;
   }
-  while (hooks) {
-    DoneHook* next = hooks->next;  // it may end its own life
-    hooks->on_done(*this);
-    hooks = next;
-  }
+  return hooks;
 }
 
 bool FutureState::begin(Context* runner) noexcept {
@@ -140,18 +153,20 @@ void FutureState::publish(BeforeHooks* before_hooks) noexcept {
   Guard guard{state_};
   // Before anybody learns of the end: nobody kills it any more, and what comes next is no part of it.
   if (guard.value() & kKilled) forget_stopped_scope(*runner_);
-  end(guard, how, before_hooks);
+  DoneHook* hook = end(guard, how);
+  if (hook && before_hooks) before_hooks->hooks_follow();
+  call_each(hook, [this](DoneHook& it) { it.on_done(*this); });
 }
 
-bool FutureState::publish_unless_heard() noexcept {
+DoneHook::Calls FutureState::publish_if(DoneHook::Calls most) noexcept {
+  using Calls = DoneHook::Calls;
   std::uint32_t alone = kRunning;
-  if (state_.compare_exchange_strong(alone, kRunning | kDone, std::memory_order_release, std::memory_order_relaxed)) return true;
+  if (state_.compare_exchange_strong(alone, kRunning | kDone, std::memory_order_release, std::memory_order_relaxed)) return Calls::Nothing;
   Guard guard{state_};
-  for (const DoneHook* hook = hooks_; hook; hook = hook->next) {
-    if (hook->calls_users) return false;
-  }
-  end(guard, 0);
-  return true;
+  Calls calls = Calls::Nothing;
+  for (const DoneHook* hook = hooks_; hook; hook = hook->next) calls = std::max(calls, hook->calls);
+  if (calls <= most) call_each(end(guard, 0), [this](DoneHook& hook) { hook.on_done(*this); });
+  return calls;
 }
 
 bool FutureState::cancel() noexcept {
@@ -159,7 +174,7 @@ bool FutureState::cancel() noexcept {
   if (!(word() & (kRunning | kDone)) && !take_back()) return false;
   Guard guard{state_};
   if (guard.value() & (kRunning | kDone)) return (guard.value() & kCancelled) != 0;
-  end(guard, kCancelled);
+  call_each(end(guard, kCancelled), [this](DoneHook& hook) { hook.calls == DoneHook::Calls::Users ? call_back(hook) : hook.on_done(*this); });
   abandon();  // nobody begins it any more, and a destructor may do anything
   return true;
 }

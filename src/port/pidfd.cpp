@@ -43,6 +43,16 @@ constexpr auto kById = static_cast<idtype_t>(3);  // P_PIDFD
   }
 }
 
+[[gnu::noinline]] bool has_ended(int pidfd) noexcept {
+  pollfd polled{pidfd, POLLIN, 0};
+  return ::poll(&polled, 1, 0) > 0;
+}
+
+[[gnu::noinline]] bool is_stopped_child(int pidfd) noexcept {
+  siginfo_t info{};
+  return ::waitid(kById, static_cast<id_t>(pidfd), &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+}
+
 void kill_and_bury(pid_t pid) noexcept {
   ::kill(pid, SIGKILL);
   bury_child(pid);

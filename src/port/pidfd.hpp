@@ -23,6 +23,9 @@ void kill_and_bury(pid_t pid) noexcept;
 [[nodiscard]] bool is_unburied_child(int pidfd) noexcept;
 /// As take_exit_code(), of any process, once its own parent has taken it. Nothing: not yet, or the kernel is older than 6.15.
 [[nodiscard]] std::optional<int> exit_code_of_stranger(int pidfd) noexcept;
+[[nodiscard]] bool has_ended(int pidfd) noexcept;
+/// Whether it is a child of this process that a signal has stopped.
+[[nodiscard]] bool is_stopped_child(int pidfd) noexcept;
 /// Sleeps, for a millisecond at most, until the exit status of a process that has ended has been taken, on Linux 6.9 and newer.
 void await_burial(int pidfd) noexcept;
 

@@ -53,6 +53,8 @@ class Selection {
       }
       if (otherwise_ != kNone) return otherwise_;
       if (const std::size_t chosen = wait(); chosen != kNone) return chosen;
+      // One that may be ready, again and again, and is not to be had: its lock is held by a process that has been stopped.
+      if (by_time_ != kNone && cases_[by_time_]->deadline.has_passed()) return by_time_;
     }
   }
 

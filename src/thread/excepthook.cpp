@@ -31,6 +31,10 @@ std::string detail::describe(const std::exception_ptr& exception) {
     std::rethrow_exception(exception);
   } catch (const std::exception& error) {
     return port::demangled(typeid(error).name()) + ": " + error.what();
+  } catch (const char* text) {
+    return std::string{"a text that was thrown: "} + text;
+  } catch (const std::string& text) {
+    return "a std::string that was thrown: " + text;
   } catch (...) {
     const std::type_info* type = abi::__cxa_current_exception_type();
     return type ? "an exception of type " + port::demangled(type->name()) : "an exception";

@@ -84,6 +84,8 @@ class InterruptScope::Watch {
     detail::forget_stopped_scope(context_);
   }
 
+  [[nodiscard]] bool heard() const noexcept { return context_.interrupted_by.load(std::memory_order_relaxed) < 0; }
+
  private:
   void end_thread() noexcept {
     if (process_ != detail::this_process()) {
@@ -139,6 +141,7 @@ InterruptScope::~InterruptScope() {
 }
 
 int InterruptScope::signal() const noexcept { return came.load(std::memory_order_relaxed); }
+int InterruptScope::unheard_signal() const noexcept { return watch_->heard() ? 0 : signal(); }
 
 void end_by_signal(int signal) {
   ::signal(signal, SIG_DFL);

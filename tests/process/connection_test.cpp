@@ -300,6 +300,21 @@ TEST_P(ConnectionTest, WaitsForManyAtOnce) {
 
 // The open file is shared with whoever has a copy of the descriptor, perhaps a program that knows nothing of
 // O_NONBLOCK.
+TEST(ConnectionWaits, TakeVectorsOfWhateverCanBeWaitedForAndDurations) {
+  std::vector<Connection> ends;
+  std::vector<Connection> others;
+  for (int i = 0; i < 3; ++i) {
+    auto [one, other] = process::pipe();
+    ends.push_back(std::move(one));
+    others.push_back(std::move(other));
+  }
+  EXPECT_TRUE(process::wait(ends, 1ms).empty());
+  others[1].send_bytes("now");
+  EXPECT_EQ(process::wait(ends), std::vector<std::size_t>{1});
+  const std::vector<process::Waitable> waitables(ends.begin(), ends.end());
+  EXPECT_EQ(process::wait(waitables, 1s), std::vector<std::size_t>{1});
+}
+
 TEST_P(ConnectionTest, LeavesTheFlagsOfTheOpenFileAlone) {
   run([] {
     int fds[2];
@@ -726,6 +741,24 @@ TEST(ConnectionBetweenProcesses, WorksInAChildThatWasForkedWhileAThreadWasReceiv
   raw.send_all("\0\0\0\6second"s);
   say_go.send_bytes("go");
   EXPECT_EQ(status_of(child), 0);
+}
+
+TEST(ConnectionBetweenProcesses, AChildDoesNotTakeTheRestOfAMessageOfItsParentsForAnother) {
+  auto [raw, other] = Socket::socketpair();
+  Connection in{OwnedFd{other.detach()}};
+  raw.send_all("\0\0\0\x0a"s);
+  EXPECT_THROW((void)in.recv_bytes(soon()), TimeoutError);
+  raw.send_all("\0\0\0\2hi1234"s);
+  const pid_t child = forked([&in] {
+    try {
+      (void)in.recv_bytes(patiently());
+    } catch (const InvalidStateError&) {
+      return 0;
+    }
+    return 1;
+  });
+  EXPECT_EQ(status_of(child), 0);
+  EXPECT_EQ(in.recv_bytes(patiently()), "\0\0\0\2hi1234"s);
 }
 
 TEST(ConnectionBetweenProcesses, TwoCanShareAnEndIfTheyTakeTurns) {

@@ -14,6 +14,7 @@
 
 #include "process/memory/large_block.hpp"
 #include "support/in_child.hpp"
+#include "support/program.hpp"
 
 // Under a limit on the size of files (ulimit -f) the kernel does not only refuse what is larger, it sends SIGXFSZ, which ends the process.
 // Shared memory counts as a file.
@@ -51,6 +52,18 @@ TEST(FileSizeLimit, IsAnErrorForLocksAndTheirLikeAndNoSignal) {
   EXPECT_EQ(made_under(4096, [] { (void)process::Queue<int>{}; }), EFBIG);
   EXPECT_EQ(made_under(4096, [] { (void)process::Lock{}; }), 0);
 }
+
+int said_under(rlim_t most_bytes, const char* what) {
+  return in_child([&] {
+    const rlimit limit{most_bytes, RLIM_INFINITY};
+    if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return 97;
+    return run_program("process_ends", {what}).exit_code;
+  });
+}
+
+// In programs of their own, in which nothing has been shared before.
+TEST(FileSizeLimit, LetsTheFirstLockAndProcessOfAProgramBeMade) { EXPECT_EQ(said_under(1'000'000, "first-share"), 0); }
+TEST(FileSizeLimit, IsAnErrorForTheFirstWorkerOfAPool) { EXPECT_EQ(said_under(1'000'000, "first-pool"), EFBIG); }
 
 }  // namespace
 }  // namespace weft::test

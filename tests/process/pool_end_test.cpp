@@ -153,6 +153,19 @@ TEST(PoolEnds, OfATaskCloseTheDescriptorsItWasGivenThoughItsFutureIsKept) {
   EXPECT_TRUE(eventually([&] { return pipe.is_over(); }, 10s));
 }
 
+TEST(PoolEnds, OfATaskHaveNoneOfWhatWasMovedIntoIt) {
+  if (process::get_start_method() == StartMethod::Fork) GTEST_SKIP() << "a worker by fork has all that is open here, too";
+  ProcessPoolExecutor executor{1};
+  process::Pool pool{1};
+  for (const bool by_executor : {true, false}) {
+    Pipe pipe;
+    OwnedFd writer{std::move(pipe.writer)};
+    EXPECT_EQ((by_executor ? executor.submit(drop, std::move(writer)) : pool.apply_async(drop, std::move(writer))).get(), 1);
+    EXPECT_FALSE(writer);
+    EXPECT_TRUE(eventually([&] { return pipe.is_over(); }, 10s));
+  }
+}
+
 TEST(PoolEnds, OfACancelledTaskCloseTheDescriptorsItWasGivenThoughItsFutureIsKept) {
   for (const bool by_its_future : {true, false}) {
     Gate gate;

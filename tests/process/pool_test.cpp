@@ -11,6 +11,9 @@
 #include <gtest/gtest.h>
 
 #include <weft/futures/as_completed.hpp>
+#include <weft/process/process.hpp>
+#include <weft/process/process_pool_executor.hpp>
+#include <weft/process/queue.hpp>
 #include <weft/sync/event.hpp>
 
 #include "process/process_kinds.hpp"
@@ -60,6 +63,63 @@ TYPED_TEST(ProcessPool, MapsInOrderWhateverTheChunks) {
     EXPECT_EQ(pool.starmap(add, pairs), (std::vector<int>{3, 7}));
     EXPECT_EQ(pool.starmap_async([](int a, int b) { return a * b; }, pairs).get(), (std::vector<int>{2, 12}));
   });
+}
+
+TYPED_TEST(ProcessPool, MapsFunctionsThatReturnNothing) {
+  TypeParam::run([] {
+    process::Pool pool{2};
+    const std::vector<std::pair<int, int>> pairs(20);
+    process::Queue<int> queue;
+    pool.map([](process::Queue<int> to) { to.put(1); }, std::vector<process::Queue<int>>(10, queue));
+    EXPECT_EQ(queue.qsize(), 10U);
+    pool.starmap([](int, int) {}, pairs, 3);
+  });
+}
+
+TYPED_TEST(ProcessPool, EndsAMapAndAJoinAtTheirDeadlines) {
+  TypeParam::run([] {
+    Gate gate;
+    process::Pool pool{1};
+    Tally tally;
+    auto held = pool.apply_async(pass_then_pid, gate.entrance());
+    EXPECT_TRUE(eventually([&] { return held.running(); }));
+    EXPECT_THROW((void)pool.map(square, std::vector<long>{1, 2, 3}, {.deadline = Deadline::after(20ms)}), TimeoutError);
+    pool.close();
+    EXPECT_FALSE(pool.join_for(20ms));
+    gate.open();
+    EXPECT_TRUE(pool.join_for(kPatience));
+  });
+}
+
+TYPED_TEST(ProcessPool, TreatsTasksInTheirOwnWay) {
+  TypeParam::run([] {
+    Gate gate;
+    process::Pool pool{1};
+    EXPECT_THROW((void)pool.apply({.timeout = 30ms}, pass_then_pid, gate.entrance()), TimeoutError);
+    Tally tally;
+    const auto die_at_first = [](OwnedFd share) {
+      Tally::add(share);
+      if (::lseek(share.get(), 0, SEEK_END) == 1) ::raise(SIGKILL);
+      return 5;
+    };
+    EXPECT_EQ(pool.apply_async({.retries = 1}, die_at_first, tally.share()).get(), 5);
+  });
+}
+
+TEST(ProcessPoolSizes, ThatAreNegativeNumbersAreRefused) {
+  EXPECT_THROW(process::Pool{static_cast<unsigned>(-1)}, std::invalid_argument);
+  EXPECT_THROW(ProcessPoolExecutor{static_cast<unsigned>(-1)}, std::invalid_argument);
+}
+
+TEST(ProcessPoolTasks, OfAnExecutorMayStartProcessesAndThoseOfAPoolMayNot) {
+  const auto start_one = [](int code) {
+    Process child{fork, [code] { ::_exit(code); }};
+    child.start();
+    child.join();
+    return *child.exitcode();
+  };
+  EXPECT_EQ(ProcessPoolExecutor{1}.submit(start_one, 6).get(), 6);
+  EXPECT_THROW((void)process::Pool{1}.apply(start_one, 6), InvalidStateError);
 }
 
 TYPED_TEST(ProcessPool, ImapIsInOrderAndLazy) {

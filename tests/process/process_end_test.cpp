@@ -65,6 +65,17 @@ TEST(ProcessPrograms, DestroyStaticObjectsInTheParentOnly) {
   EXPECT_EQ(run_program("process_ends", {"statics"}).output, "child\nparent\nstatic object destroyed\n");
 }
 
+TEST(ProcessPrograms, OfAForkedChildThatCallsExitDestroyOnlyItsOwnStaticObjects) {
+  EXPECT_EQ(run_program("process_ends", {"exit-in-child"}).output,
+            "child\nstatic object destroyed\nparent saw 3\nstatic object destroyed\n");
+}
+
+TEST(ProcessPrograms, EndThoughHandlesAreClosedMeanwhile) {
+  const ProgramResult result = run_program("process_ends", {"closed-while-ending"}, 20s);
+  EXPECT_FALSE(result.timed_out);
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+}
+
 TEST(ProcessPrograms, EndThoughADaemonDoesNotHeedThem) {
   const ProgramResult result = run_program("process_ends", {"stubborn-daemon"});
   EXPECT_EQ(result.exit_code, 0);

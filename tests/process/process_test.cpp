@@ -27,6 +27,7 @@
 
 #include "process/children.hpp"
 #include "process/sync_child.hpp"
+#include "support/in_child.hpp"
 #include "support/stress.hpp"
 
 namespace weft::test {
@@ -430,6 +431,58 @@ TEST_P(Processes, LeaveNoZombieThoughNobodyJoinsThem) {
 
 // What is sent to a child can be read before the kernel has told of it; told late, on a socket that kills by what it tells, it killed one
 // of some ten thousand as it began.
+// The kernel buries children of a program that ignores SIGCHLD, as servers do, perhaps before they can be followed.
+TEST_P(Processes, CanBeStartedThoughSigchldIsIgnored) {
+  const auto before = ::signal(SIGCHLD, SIG_IGN);
+  for (int i = 0; i < rounds(100); ++i) {
+    Process process = make([] {});
+    EXPECT_NO_THROW(process.start());
+    process.join();
+    EXPECT_FALSE(process.is_alive());
+    EXPECT_NO_THROW(process.kill());
+  }
+  ::signal(SIGCHLD, before);
+}
+
+/// This process's fork server.
+pid_t pid_of_fork_server() {
+  std::ifstream children{"/proc/self/task/" + std::to_string(::getpid()) + "/children"};
+  for (pid_t pid = 0; children >> pid;) {
+    std::ifstream line{"/proc/" + std::to_string(pid) + "/cmdline"};
+    const std::string text{std::istreambuf_iterator<char>{line}, {}};
+    if (text.find("forkserver") != std::string::npos) return pid;
+  }
+  return 0;
+}
+
+// In a process of its own, as all others here would wait for it, too.
+TEST(AForkServer, ThatIsStoppedIsReplaced) {
+  const int code = in_child([] {
+    process::start_forkserver();
+    const pid_t stopped = pid_of_fork_server();
+    if (stopped == 0) return 2;
+    ::kill(stopped, SIGSTOP);
+    Process process{forkserver, [] { ::_exit(5); }};
+    process.start();
+    if (!process.join_for(kPatience)) return 3;
+    if (pid_of_fork_server() == stopped) return 4;
+    return *process.exitcode();
+  });
+  EXPECT_EQ(code, 5);
+}
+
+TEST(ProcessClasses, ThatDeriveAreStartedByForkOnly) {
+  struct Derived : Process {
+    explicit Derived(StartMethod method) : Process{method, [] {}} {}
+  };
+  Derived forked{StartMethod::Fork};
+  forked.start();
+  forked.join();
+  EXPECT_EQ(forked.exitcode(), 0);
+  Derived spawned{StartMethod::Spawn};
+  EXPECT_THROW(spawned.start(), InvalidStateError);
+}
+
 TEST_P(Processes, AreNotKilledAsTheyBegin) {
   std::vector<Thread> starters;
   std::atomic<int> failed{0};

@@ -3,10 +3,13 @@
 #include <atomic>
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <thread>
 
 #include <weft/detail/byte_queue.hpp>
+#include <weft/process/queue.hpp>
+#include <weft/queue/select.hpp>
 
 #include "process/queue/queue_memory.hpp"
 #include "process/sync_child.hpp"
@@ -35,6 +38,10 @@ Child holder_of(SharedLockWord& lock) {
   EXPECT_TRUE(eventually([&] { return lock.locked(); }));
   return holder;
 }
+
+struct OpenQueue : process::Queue<int> {
+  process::detail::QueueControl& control() { return bytes("look into").memory().control(); }
+};
 
 /// Whether the call came to an end while the holder lived.
 bool ends(Child& holder, const std::function<void()>& call) {
@@ -67,6 +74,35 @@ TEST(ProcessQueueAndAStoppedProcess, APutEndsAtItsDeadlineThoughThereIsRoom) {
     EXPECT_TRUE(queue.put(bytes_of("there"), Deadline::after(kPatience), MayWait::Yes));
     EXPECT_EQ(queue.size(), 1u);
   }
+}
+
+TEST(ProcessQueueAndAStoppedProcess, ATryAndASelectEndThoughThereIsAnItem) {
+  OpenQueue queue;
+  queue.put(1);
+  process::Queue<int> other;
+  Child holder = holder_of(queue.control().gets.lock);
+  EXPECT_TRUE(ends(holder, [&] {
+    EXPECT_FALSE(queue.try_get());
+    int chosen = 0;
+    select(queue.on_get([&](int) { chosen = 1; }), after(20ms, [&] { chosen = 2; }));
+    EXPECT_EQ(chosen, 2);
+    // Another that is ready is not held up for long.
+    other.put(2);
+    select(queue.on_get([&](int) { chosen = 1; }), other.on_get([&](int) { chosen = 3; }));
+    EXPECT_EQ(chosen, 3);
+  }));
+  EXPECT_EQ(queue.get(), 1);
+}
+
+TEST(ProcessQueueAndAStoppedProcess, APutThatHasSomethingToRepairGoesOnWithoutIt) {
+  ByteQueue queue{0, kType, {}};
+  queue.memory().control().needs_repair = 1;
+  const std::string large(200'000, 'x');
+  Child holder = holder_of(queue.memory().control().gets.lock);
+  EXPECT_TRUE(ends(holder, [&] { EXPECT_TRUE(queue.put(bytes_of(large), Deadline::after(kPatience), MayWait::Yes)); }));
+  EXPECT_EQ(queue.memory().control().needs_repair, 1u) << "the next one may have more luck";
+  EXPECT_TRUE(queue.put(bytes_of(large), Deadline::after(kPatience), MayWait::Yes));
+  EXPECT_EQ(queue.memory().control().needs_repair, 0u);
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include <weft/process/process_pool_executor.hpp>
 #include <weft/process/sendable.hpp>
 
 #include <gtest/gtest.h>
@@ -276,6 +277,45 @@ TEST(Sendable, ATypesOwnFunctionsComeFirst) {
   const Picky picky = sent(Picky{10, 20});
   EXPECT_EQ(picky.kept, 10);
   EXPECT_EQ(picky.left_out, 2);
+}
+
+struct AsBoostCallsIt {
+  int value = 0;
+  int left_out = 3;
+  template <class Archive>
+  void serialize(Archive& archive, const unsigned) {
+    archive(value);
+  }
+};
+struct BesideAsBoostCallsIt {
+  int value = 0;
+  int left_out = 3;
+};
+template <class Archive>
+void serialize(Archive& archive, BesideAsBoostCallsIt& it, unsigned) {
+  archive(it.value);
+}
+/// Its load() reads less than its save() writes.
+struct Mismatched {
+  int value = 0;
+  void save(process::Outgoing& out) const { out(value, std::string{"and more"}); }
+  void load(process::Incoming& in) { in(value); }
+};
+
+TEST(Sendable, SerializeMayHaveBoostsVersionBehind) {
+  const auto one = sent(AsBoostCallsIt{5, 6});
+  EXPECT_EQ(one.value, 5);
+  EXPECT_EQ(one.left_out, 3);
+  const auto other = sent(BesideAsBoostCallsIt{5, 6});
+  EXPECT_EQ(other.value, 5);
+  EXPECT_EQ(other.left_out, 3);
+}
+
+TEST(Sendable, WhatIsNotReadIsAnErrorAndNotTheNextArgument) {
+  ProcessPoolExecutor pool{1};
+  EXPECT_THROW((void)pool.submit([](const Mismatched& it, int n) { return it.value + n; }, Mismatched{1}, 2).get(), ProtocolError);
+  EXPECT_THROW((void)pool.submit([](int n) { return Mismatched{n}; }, 1).get(), ProtocolError);
+  EXPECT_EQ(pool.submit([](int& n) { return ++n; }, 1).get(), 2) << "its copy may be changed";
 }
 
 TEST(Sendable, TransferNeedsNoDefaultConstructor) { expect_arrives(std::vector<Odd>{Odd{1}, Odd{2}}); }

@@ -24,6 +24,7 @@
 #include <weft/base/error.hpp>
 #include <weft/fiber/runtime.hpp>
 #include <weft/process/lock.hpp>
+#include <weft/process/pool.hpp>
 #include <weft/process/process.hpp>
 #include <weft/process/process_pool_executor.hpp>
 #include <weft/process/rlock.hpp>
@@ -447,6 +448,50 @@ TEST_P(FamilyPools, AResultInLineBehindWorkersThatAllWaitForTheWaiterIsNotWaited
     (void)last.get();
     lock.lock();
   });
+}
+
+/// Its wait is the older one then, so that the other one is ended.
+bool soon_tells_of_a_worker(const process::Pool& pool) {
+  return eventually([&] {
+    const std::vector<int> pids = pool.pids();
+    return std::any_of(pids.begin(), pids.end(), [](int pid) { return told_by(pid).has_value(); });
+  });
+}
+
+TEST_P(FamilyPools, TheEndOfAPoolWhoseWorkerWaitsForALockOfTheWaiterIsNotWaitedForForEver) {
+  Runner parent = world_.spawn([&] {
+    process::Lock lock{"of the parent"};
+    process::Pool pool{{.processes = 2, .start_method = std::get<StartMethod>(GetParam()), .name = "crew"}};
+    std::unique_lock guard{lock};
+    Future<int> one = pool.apply_async(lock_in_task, lock);
+    ASSERT_TRUE(soon_tells_of_a_worker(pool));
+    pool.close();
+    std::string error;
+    try {
+      pool.join();
+    } catch (const DeadlockError& deadlock) {
+      error = deadlock.what();
+    }
+    expect_names(error, {"the end of work at Pool \"crew\" (2 workers)", "Lock \"of the parent\""});
+    guard.unlock();
+    pool.join();
+    EXPECT_TRUE(one.done());
+  });
+  EXPECT_EQ(parent.join(), Ending::Returned);
+}
+
+TEST_P(FamilyPools, ResultsOfAMapThatWaitsForALockOfTheWaiterAreNotWaitedForForEver) {
+  Runner parent = world_.spawn([&] {
+    process::Lock lock{"of the parent"};
+    process::Pool pool{{.processes = 1, .start_method = std::get<StartMethod>(GetParam()), .name = "crew"}};
+    std::unique_lock guard{lock};
+    auto all = pool.map_async(lock_in_task, std::vector<process::Lock>(2, lock), 1);
+    ASSERT_TRUE(soon_tells_of_a_worker(pool));
+    EXPECT_THROW((void)all.get(), DeadlockError);
+    guard.unlock();
+    EXPECT_EQ(all.get().size(), 2U);
+  });
+  EXPECT_EQ(parent.join(), Ending::Returned);
 }
 
 TEST_P(FamilyPools, RoomInAPoolWhoseWorkersAllWaitForTheSubmitterIsNotWaitedForForEver) {

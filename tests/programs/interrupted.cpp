@@ -121,6 +121,22 @@ int main(int, char** argv) {
   const std::string which = argv[1];
   if (which == "fiber") return on_fiber(), 0;
   if (which == "caught") return caught(), 0;
+  if (which == "too late") {
+    return weft::interruptible([] {
+      ::raise(SIGINT);
+      return 7;
+    });
+  }
+  if (which == "handled") {
+    return weft::interruptible([] {
+      try {
+        interrupt_soon();
+        weft::Event{}.wait();
+      } catch (const weft::KeyboardInterrupt&) {
+      }
+      return 7;
+    });
+  }
   if (which == "value") return weft::interruptible([] { return 7; });
   return weft::interruptible([&] {
     if (which == "pool") pool();

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <mutex>
 #include <ranges>
 #include <set>
 #include <streambuf>
@@ -20,8 +21,10 @@
 
 #include <weft/base/error.hpp>
 #include <weft/fiber/this_fiber.hpp>
+#include <weft/process/lock.hpp>
 #include <weft/process/pool.hpp>
 #include <weft/process/process.hpp>
+#include <weft/process/process_pool_executor.hpp>
 #include <weft/thread/thread.hpp>
 
 #include "require.hpp"
@@ -194,6 +197,57 @@ int statics() {
   return 0;
 }
 
+/// Ends by exit(), with a static object of its own besides the one it has from its parent.
+int exit_in_child() {
+  static const Static object;
+  weft::Process child{weft::fork, [] {
+                        static const Static own;
+                        say("child");
+                        std::exit(3);
+                      }};
+  child.start();
+  child.join();
+  say("parent saw " + std::to_string(*child.exitcode()));
+  return 0;
+}
+
+int first_share() {
+  weft::process::Lock lock;
+  weft::Process child{weft::fork, [&] { const std::scoped_lock guard{lock}; }};
+  child.start();
+  child.join();
+  return *child.exitcode();
+}
+
+int first_pool() {
+  weft::ProcessPoolExecutor pool{{.max_workers = 1, .start_method = weft::StartMethod::Fork}};
+  try {
+    return pool.submit([] { return 0; }).get();
+  } catch (const weft::BrokenExecutor& error) {
+    return std::string{error.what()}.find("ulimit -f") == std::string::npos ? 96 : EFBIG;
+  }
+}
+
+/// While main() waits for one daemon at its end, another thread closes its handle of the other one, which ended before.
+int closed_while_ending() {
+  weft::Process stubborn{weft::fork, [] {
+                           ::signal(SIGTERM, SIG_IGN);
+                           for (;;) ::pause();
+                         }};
+  static weft::Process gentle{weft::fork, [] {
+                                for (;;) ::pause();
+                              }};
+  stubborn.set_daemon(true).start();
+  gentle.set_daemon(true).start();
+  weft::Thread closer{[] {
+    gentle.join();
+    gentle.close();
+  }};
+  closer.set_daemon(true).start();
+  weft::sleep_for(50ms);
+  return 0;
+}
+
 int early() {
   ::setenv("WEFT_TEST_EARLY_THREAD", "1", 1);
   try {
@@ -275,6 +329,10 @@ int main(int argc, char** argv) {
   if (mode == "buffered") return buffered();
   if (mode == "buffered-by-cout" || mode == "hidden-by-cout") return buffered_by_cout(mode == "hidden-by-cout");
   if (mode == "statics") return statics();
+  if (mode == "exit-in-child") return exit_in_child();
+  if (mode == "first-share") return first_share();
+  if (mode == "first-pool") return first_pool();
+  if (mode == "closed-while-ending") return closed_while_ending();
   if (mode == "early-thread") return early();
   if (mode == "no-descriptors") return no_descriptors();
   if (mode == "kept-pool") return kept_pool();

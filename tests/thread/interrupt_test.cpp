@@ -54,6 +54,12 @@ TEST_F(Interrupts, ASecondOneHasItsUsualEffect) {
   EXPECT_EQ(result.output, "first\n");
 }
 
+TEST_F(Interrupts, EndsTheProgramByTheSignalThoughNothingBlockedAnyMore) {
+  EXPECT_EQ(run_program("interrupted", {"too late"}).signal, SIGINT);
+}
+
+TEST_F(Interrupts, LeavesItToABodyThatCaughtIt) { EXPECT_EQ(run_program("interrupted", {"handled"}).exit_code, 7); }
+
 TEST(Interrupt, LeavesValuesAlone) { EXPECT_EQ(run_program("interrupted", {"value"}).exit_code, 7); }
 
 TEST(Interrupt, OneScopeAtATime) {

@@ -38,7 +38,7 @@ class Completions {
  private:
   class Hook final : public DoneHook {
    public:
-    Hook() { calls_users = false; }
+    Hook() { calls = Calls::Nothing; }
     void on_done(FutureState&) noexcept override { of->add(*this); }
     Completions* of = nullptr;
     FutureState* future = nullptr;  // null: told

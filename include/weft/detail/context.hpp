@@ -16,10 +16,10 @@ namespace weft::detail {
 /// What a blocked context waits for. tools/gdb/weft-gdb.py knows these by number.
 enum class WaitKind : std::uint8_t {
   None, Sleep, Lock, Event, Condition, Semaphore, Queue, Join, Read, Write, Blocking, RLock, RWLock, Once, Select, Future,
-  Room, Process
+  Room, Process, Work
 };
 
-/// What is waited for, if a kind and a label cannot tell: the object of a wait of the kinds Future and Room.
+/// What is waited for, if a kind and a label cannot tell: the object of a wait of the kinds Future, Room and Work.
 class Explained {
  public:
   /// For reports: "queued in ...". Called as `Holders` are.
@@ -122,7 +122,7 @@ class Context {
   std::uint64_t timeouts_made = 0;
   std::uint32_t shields = 0;
 
-  /// The signal that stopped the scope around it, if one did: see InterruptScope.
+  /// The signal that stopped the scope around it, if one did, negative once KeyboardInterrupt has been thrown: see InterruptScope.
   std::atomic<int> interrupted_by{0};
 
   ContextName name;

@@ -27,8 +27,11 @@ class DoneHook {
  public:
   virtual void on_done(FutureState& future) noexcept = 0;
   DoneHook* next = nullptr;
-  /// Whether it calls what users have given, or may: weft's own that only note the end say no.
-  bool calls_users = true;
+  FutureState* done = nullptr;  ///< The future, while this waits to be called for it.
+  /// What it does besides noting the end: it puts results of several together, and ends the future that is made of them; or it calls
+  /// what users have given.
+  enum class Calls : std::uint8_t { Nothing, Gatherers, Users };
+  Calls calls = Calls::Users;
 
  protected:
   ~DoneHook() = default;
@@ -69,6 +72,8 @@ class FutureState : public Explained {
   [[nodiscard]] bool enlist(Entry& entry) noexcept;
   void withdraw(Entry& entry) noexcept;
   void link(DoneHook& hook) noexcept;
+  /// The same for what users have given: how it is called when the future is done already is the matter of who does the work.
+  void link_callback(DoneHook& hook) noexcept;
   /// False: it is being called, or has been.
   [[nodiscard]] bool unlink(DoneHook& hook) noexcept;
 
@@ -99,8 +104,8 @@ class FutureState : public Explained {
   void fail(std::exception_ptr why) noexcept { failure_ = std::move(why); }
   /// Done; the reference stays the caller's. When hooks are about to be called, `before_hooks`, if there is one, is told first.
   void publish(BeforeHooks* before_hooks = nullptr) noexcept;
-  /// publish(), unless that would call what users have given: false then, and nothing has changed.
-  [[nodiscard]] bool publish_unless_heard() noexcept;
+  /// publish(), unless that would call more than `most`: nothing has changed then. What there was to be called.
+  DoneHook::Calls publish_if(DoneHook::Calls most) noexcept;
   /// Without running it. False: it has been cancelled.
   bool fail_unbegun(std::exception_ptr why) noexcept;
   /// Where it stands in line.
@@ -131,6 +136,8 @@ class FutureState : public Explained {
   [[nodiscard]] virtual bool take_back() noexcept { return true; }
   /// Somebody is about to wait for it, who may see to the end himself: whether it is done. Throws: what interrupts a wait.
   virtual bool advance([[maybe_unused]] Deadline deadline) { return false; }
+  /// Calls what users have given, or has it called soon. Of a future that is done, but not by publish().
+  virtual void call_back(DoneHook& hook) noexcept { hook.on_done(*this); }
 
   std::atomic<bool> taken_{false};  // the value has been moved out; by one of several handles, perhaps
 
@@ -139,7 +146,8 @@ class FutureState : public Explained {
   using Guard = ListGuard<std::uint32_t, kList>;
 
   [[nodiscard]] std::uint32_t word() const noexcept { return state_.load(std::memory_order_acquire); }
-  void end(Guard& guard, std::uint32_t how, BeforeHooks* before_hooks = nullptr) noexcept;
+  [[nodiscard]] bool link_unless_done(DoneHook& hook) noexcept;
+  [[nodiscard]] DoneHook* end(Guard& guard, std::uint32_t how) noexcept;
   [[nodiscard]] static std::size_t holders(const void* explained, std::uint64_t* ids, std::size_t most) noexcept;
 
   std::atomic<std::uint32_t> state_{0};

@@ -41,6 +41,7 @@ class Gathered : public FutureResult<Out> {
  protected:
   class Hook final : public DoneHook {
    public:
+    Hook() { calls = Calls::Gatherers; }
     void on_done(FutureState& future) noexcept override {
       of->one_is_done(static_cast<std::size_t>(this - of->hooks_.data()), future);
       of->release();
@@ -60,14 +61,18 @@ class Gathered : public FutureResult<Out> {
 
   // One of them decides, and not if it has been cancelled: begin() knows.
   template <class Make>
-  void decide(Make make) noexcept {
-    if (!this->begin(nullptr)) return;
+  [[nodiscard]] bool try_decide(Make make) noexcept {
+    if (!this->begin(nullptr)) return false;
     try {
       this->keep(make);
     } catch (...) {
       this->fail(std::current_exception());
     }
-    this->publish();
+    return true;
+  }
+  template <class Make>
+  void decide(Make make) noexcept {
+    if (try_decide(std::move(make))) this->publish();
   }
   void decide_as_failed(const FutureState& future) noexcept {
     decide([&]() -> Out {

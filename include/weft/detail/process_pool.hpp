@@ -30,7 +30,7 @@ class SentCall {
  public:
   SentCall() = default;
   template <class F, class... Args>
-    requires(!std::is_same_v<std::decay_t<F>, SentCall> && std::is_invocable_v<std::decay_t<F>, detail::SentAs<Args>...>)
+    requires(!std::is_same_v<std::decay_t<F>, SentCall>)
   SentCall(const F& callable, const Args&... args) {
     write<std::decay_t<F>, detail::SentAs<Args>...>(callable, args...);
   }
@@ -72,6 +72,7 @@ struct ProcessPoolConfig {
   const char* kind;
   unsigned most_workers;
   unsigned least_workers;                 // there from the start, and kept; the others come as they are needed
+  bool workers_start_processes;           // their tasks may
   std::chrono::nanoseconds idle_timeout;  // then they go again; 0: never
   std::string name;
   std::optional<StartMethod> method;

@@ -9,6 +9,7 @@
 
 #include <weft/base/unique_function.hpp>
 #include <weft/detail/bound_call.hpp>
+#include <weft/detail/call_sent.hpp>
 #include <weft/process/sendable.hpp>
 
 namespace weft::detail {
@@ -74,23 +75,13 @@ template <class T>
 }
 
 template <class F, class... Args>
-inline constexpr bool takes_values = std::is_invocable_v<F, Args...>;
-/// A function may also take the copies by reference: they are its own.
-template <class F, class... Args>
-inline constexpr bool takes_references = std::is_invocable_v<F, Args&...>;
-
-template <class F, class... Args>
 class SentWork final : public ProcessWork {
-  static_assert(takes_values<F, Args...> || takes_references<F, Args...>,
-                "weft: the callable of this Process cannot be called with these arguments, which are copied (a C string as a std::string) "
-                "and sent to the other process");
-
  public:
   template <class G, class... T>
   explicit SentWork(G&& callable, T&&... arguments)
       : callable_(std::forward<G>(callable)), arguments_(std::forward<T>(arguments)...) {}
 
-  void run() override { call(callable_, arguments_); }
+  void run() override { (void)call_sent(callable_, arguments_); }
 
   bool send(process::Outgoing& out) const override {
     send_receiver(out, &receive);
@@ -103,15 +94,8 @@ class SentWork final : public ProcessWork {
   static UniqueFunction<void()> receive(process::Incoming& in) {
     // Braces: read in this order.
     std::tuple<F, std::tuple<Args...>> read{in.receive<F>(), std::tuple<Args...>{in.receive<Args>()...}};
-    return [read = std::move(read)]() mutable { call(std::get<0>(read), std::get<1>(read)); };
-  }
-
-  static void call(F& callable, std::tuple<Args...>& arguments) {
-    if constexpr (takes_values<F, Args...>) {
-      (void)std::apply(std::move(callable), std::move(arguments));
-    } else {
-      (void)std::apply(callable, arguments);
-    }
+    require_all_read(in);
+    return [read = std::move(read)]() mutable { (void)call_sent(std::get<0>(read), std::get<1>(read)); };
   }
 
   F callable_;

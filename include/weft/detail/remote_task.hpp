@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include <weft/detail/call_sent.hpp>
 #include <weft/detail/future_state.hpp>
 #include <weft/futures/future.hpp>
 #include <weft/process/sendable.hpp>
@@ -40,6 +41,8 @@ class ProcessPoolCore {
   virtual void shutdown(bool wait, bool cancel) = 0;
   /// The same, and what runs is ended with its worker.
   virtual void terminate(bool wait) = 0;
+  /// Until all workers have ended, once it has been closed; as shutdown(true, ...) does. False: not in time.
+  [[nodiscard]] virtual bool wait_for_end(Deadline deadline) = 0;
   [[nodiscard]] virtual bool is_closed() const noexcept = 0;
   [[nodiscard]] virtual std::size_t workers() const noexcept = 0;
   /// How many there may be.
@@ -53,6 +56,8 @@ class ProcessPoolCore {
   [[nodiscard]] virtual bool advance(FutureState& future, Deadline deadline) = 0;
   [[nodiscard]] virtual bool take_back(RemoteTask& task) noexcept = 0;
   [[nodiscard]] virtual bool has_begun(const RemoteTask& task) noexcept = 0;
+  /// What users have given for a task that is done: called at once, or when those that are being called are through.
+  virtual void call_back(FutureState& future, DoneHook& hook) noexcept = 0;
   /// For reports, of a task that has not ended: "in line at ...". Called as Explained::explain() is.
   virtual void explain(const RemoteTask& task, char* text, std::size_t room) noexcept = 0;
   /// For the search for deadlocks: the numbers of the processes of which one must act for the task to end. Empty: nobody in particular, or more can
@@ -73,17 +78,15 @@ using SentAs = std::conditional_t<std::is_same_v<std::decay_t<T>, const char*> |
                                   std::decay_t<T>>;
 
 template <class F, class... Args>
-using SentResult = std::remove_cvref_t<std::invoke_result_t<F, Args...>>;
-
-template <class F, class... Args>
 void run_sent(process::Incoming& in, process::Outgoing& out) {
   auto callable = in.receive<F>();
   std::tuple<Args...> arguments{in.receive<Args>()...};  // braces: in their order
-  if constexpr (std::is_void_v<std::invoke_result_t<F, Args...>>) {
+  require_all_read(in);
+  if constexpr (std::is_void_v<SentResult<F, Args...>>) {
     (void)out;
-    std::apply(std::move(callable), std::move(arguments));
+    call_sent(callable, arguments);
   } else {
-    const SentResult<F, Args...>& result = std::apply(std::move(callable), std::move(arguments));
+    const SentResult<F, Args...>& result = call_sent(callable, arguments);
     out(result);
   }
 }
@@ -93,7 +96,8 @@ template <class F, class... Args>
 void run_sent_for_effect(process::Incoming& in, process::Outgoing&) {
   auto callable = in.receive<F>();
   std::tuple<Args...> arguments{in.receive<Args>()...};
-  (void)std::apply(std::move(callable), std::move(arguments));
+  require_all_read(in);
+  (void)call_sent(callable, arguments);
 }
 
 /// Elements of one kind that go as bytes travel as one array.
@@ -128,6 +132,7 @@ void run_sent_chunk(process::Incoming& in, process::Outgoing& out) {
   using R = std::remove_cvref_t<decltype(std::apply(std::declval<F&>(), std::declval<Arguments>()))>;
   auto callable = in.receive<F>();
   auto inputs = receive_inputs<Arguments>(in);
+  require_all_read(in);
   const auto call = [&](auto& input) -> R {
     if constexpr (goes_as_array<Arguments>) {
       return callable(std::move(input));
@@ -186,6 +191,9 @@ class RemoteTask {
   [[nodiscard]] virtual bool is_plain() const noexcept = 0;
   /// Keeps the result. Throws: what reading it throws.
   virtual void accept(process::Incoming& in) = 0;
+  /// Whether there is somebody to be told, by tell(), before anybody else sees the end.
+  [[nodiscard]] virtual bool tells() const noexcept { return false; }
+  virtual void tell() noexcept {}
   /// For reports: the function.
   [[nodiscard]] std::string describe() const;
 
@@ -212,6 +220,7 @@ class RemoteTask {
   const std::type_info* function_type = nullptr;
   std::exception_ptr failure;
 
+  std::uint64_t order = 0;  // of its coming
   Place place = Place::Nowhere;
   std::uint8_t slot = 0;
   std::uint8_t area = 0;
@@ -230,7 +239,7 @@ class RemoteTask {
 };
 
 template <class R>
-class RemoteResult final : public FutureResult<R>, public RemoteTask {
+class RemoteResult : public FutureResult<R>, public RemoteTask {
  public:
   RemoteResult(std::shared_ptr<ProcessPoolCore> pool, RemoteLimits limits) noexcept
       : FutureResult<R>{2}, RemoteTask{std::move(pool), limits} {}
@@ -241,6 +250,7 @@ class RemoteResult final : public FutureResult<R>, public RemoteTask {
     this->keep([&]() -> R {
       if constexpr (!std::is_void_v<R>) return in.receive<R>();
     });
+    require_all_read(in);
   }
 
  protected:
@@ -249,6 +259,46 @@ class RemoteResult final : public FutureResult<R>, public RemoteTask {
   bool take_back() noexcept override { return core->take_back(*this); }
   void explain(char* text, std::size_t room) const noexcept override { core->explain(*this, text, room); }
   bool advance(Deadline deadline) override { return core->advance(*this, deadline); }
+  void call_back(DoneHook& hook) noexcept override { core->call_back(*this, hook); }
+};
+
+/// Calls what is to be told of an end. A value is still there, as nobody has seen it.
+template <class OnResult, class OnError, class R>
+void tell_of_end(OnResult& on_result, OnError& on_error, const std::exception_ptr& failure, FutureResult<R>& result) noexcept {
+  try {
+    if (failure) {
+      on_error(failure);
+    } else if constexpr (std::is_void_v<R>) {
+      on_result();
+    } else {
+      on_result(std::as_const(result.view()));
+    }
+  } catch (...) {
+    report_callback_failure(std::current_exception());
+  }
+}
+
+/// With what is told of its end.
+template <class R, class OnResult, class OnError>
+class ToldResult final : public RemoteResult<R> {
+ public:
+  ToldResult(std::shared_ptr<ProcessPoolCore> pool, RemoteLimits limits, OnResult on_result, OnError on_error)
+      : RemoteResult<R>{std::move(pool), limits}, on_result_(std::move(on_result)), on_error_(std::move(on_error)) {}
+
+  bool tells() const noexcept override { return true; }
+  void tell() noexcept override { tell_of_end(on_result_, on_error_, FutureState::failure(), *this); }
+
+ private:
+  OnResult on_result_;
+  OnError on_error_;
+};
+
+/// Makes the task of a call that nobody is told of.
+struct UntoldTasks {
+  template <class R>
+  [[nodiscard]] RemoteResult<R>* make(const std::shared_ptr<ProcessPoolCore>& core, RemoteLimits limits) {
+    return new RemoteResult<R>{core, limits};
+  }
 };
 
 /// The results of a chunk.
@@ -273,6 +323,7 @@ class RemoteChunk final : public FutureResult<std::vector<R>>, public RemoteTask
       }
       return results;
     });
+    require_all_read(in);
   }
 
  protected:
@@ -281,6 +332,7 @@ class RemoteChunk final : public FutureResult<std::vector<R>>, public RemoteTask
   bool take_back() noexcept override { return core->take_back(*this); }
   void explain(char* text, std::size_t room) const noexcept override { core->explain(*this, text, room); }
   bool advance(Deadline deadline) override { return core->advance(*this, deadline); }
+  void call_back(DoneHook& hook) noexcept override { core->call_back(*this, hook); }
 
  private:
   const std::size_t count_;
@@ -295,15 +347,13 @@ void name_function(RemoteTask& task, const F& callable) noexcept {
   }
 }
 
-/// Has callable(args...) done by a worker.
-template <class F, class... Args>
-auto submit_sent(const std::shared_ptr<ProcessPoolCore>& core, RemoteLimits limits, const F& callable, const Args&... args) {
-  static_assert(std::is_invocable_v<F, Args...>,
-                "the callable cannot be called with these arguments, copies of which are sent to another process first");
+/// Has callable(args...) done by a worker, as a task of make<R>().
+template <class F, class... Args, class Tasks>
+auto submit_sent(Tasks tasks, const std::shared_ptr<ProcessPoolCore>& core, RemoteLimits limits, const F& callable, const Args&... args) {
   (require_sendable<F>(), ..., require_sendable<Args>());
   using R = SentResult<F, Args...>;
   if constexpr (!std::is_void_v<R>) require_sendable<R>();
-  auto& task = *new RemoteResult<R>{core, limits};
+  RemoteResult<R>& task = *tasks.template make<R>(core, limits);
   Future<R> future = FutureAccess::adopt<R>(task);
   name_function(task, callable);
   task.write([&](process::Outgoing& out) {
@@ -312,6 +362,23 @@ auto submit_sent(const std::shared_ptr<ProcessPoolCore>& core, RemoteLimits limi
     (out(args), ...);
   });
   core->submit(task);
+  return future;
+}
+
+/// What was given as an rvalue has been sent, and ends here.
+template <class T>
+void let_go(std::remove_reference_t<T>& given) {
+  using Given = std::remove_reference_t<T>;
+  if constexpr (!std::is_lvalue_reference_v<T> && !std::is_trivially_destructible_v<Given> && std::is_move_constructible_v<Given>) {
+    [[maybe_unused]] const Given gone{std::move(given)};
+  }
+}
+
+/// submit_sent() of what a user gives.
+template <class Tasks, class F, class... Args>
+auto submit_given(Tasks tasks, const std::shared_ptr<ProcessPoolCore>& core, RemoteLimits limits, F&& callable, Args&&... args) {
+  auto future = submit_sent<std::decay_t<F>, SentAs<Args>...>(std::move(tasks), core, limits, callable, args...);
+  (let_go<Args>(args), ...);
   return future;
 }
 

@@ -45,6 +45,18 @@ consteval void explain_not_sendable() {
   } else if constexpr (SmartPointerLike<T>) {
     static_assert(!SmartPointerLike<T>,
                   "weft: a smart pointer cannot be sent to another process: send the value it owns (std::optional, if it may be missing)");
+  } else if constexpr ((PathLike<T> || SendableContainer<T>)&&AddsToContents<T>) {
+    static_assert(!AddsToContents<T>,
+                  "weft: a class that derives from a container or a path cannot be sent to another process as it is, since what it adds would be "
+                  "lost: make the base a field, or give it serialize(archive)");
+  } else if constexpr (SendableContainer<T> && HasStatefulOrder<T>) {
+    static_assert(!HasStatefulOrder<T>,
+                  "weft: a container whose comparator or hash holds something cannot be sent to another process, which would make another one: "
+                  "use one without state, or send a std::vector of the elements");
+  } else if constexpr (own::Misfits<T> && !SendsItself<T>) {
+    static_assert(!own::Misfits<T>,
+                  "weft: this type has a serialize, save or load, but not as they are called: serialize(archive&), or save(archive&) const with "
+                  "load(archive&), for weft::process::Outgoing and weft::process::Incoming");
   } else if constexpr (ViewLike<T>) {
     static_assert(!ViewLike<T>,
                   "weft: a view cannot be sent to another process, since it owns nothing: send a std::string or std::vector");

@@ -72,16 +72,53 @@ concept FreeSaveLoad = requires(const T& saved, T& loaded, process::Outgoing& ou
   load(in, loaded);
 };
 
+// As Boost calls them.
+template <class T>
+concept MemberSerializeVersion = requires(T& value, process::Outgoing& out, process::Incoming& in) {
+  value.serialize(out, 0U);
+  value.serialize(in, 0U);
+};
+template <class T>
+concept FreeSerializeVersion = requires(T& value, process::Outgoing& out, process::Incoming& in) {
+  serialize(out, value, 0U);
+  serialize(in, value, 0U);
+};
+
+/// Calls serialize(), whatever its form.
+template <class Archive, class T>
+void serialize_by(Archive& archive, T& value) {
+  if constexpr (MemberSerialize<T>) {
+    value.serialize(archive);
+  } else if constexpr (FreeSerialize<T>) {
+    serialize(archive, value);
+  } else if constexpr (MemberSerializeVersion<T>) {
+    value.serialize(archive, 0U);
+  } else {
+    serialize(archive, value, 0U);
+  }
+}
+
+struct NamesSerialize {
+  int serialize;
+};
+template <class T>
+struct NamesItTwice : T, NamesSerialize {};
+template <class T>
+concept HasMemberSerialize = std::is_class_v<T> && !std::is_final_v<T> && !requires { &NamesItTwice<T>::serialize; };
+
+/// It has functions of these names for archives, but not those that are called.
+template <class T>
+concept Misfits = HasMemberSerialize<T> || requires(T& value, process::Outgoing& out) { value.save(out); } ||
+                  requires(T& value, process::Incoming& in) { value.load(in); };
+
 template <class T>
 void save_to(process::Outgoing& out, const T& value) {
   if constexpr (MemberSaveLoad<T>) {
     value.save(out);
   } else if constexpr (FreeSaveLoad<T>) {
     save(out, value);
-  } else if constexpr (MemberSerialize<T>) {
-    const_cast<T&>(value).serialize(out);  // one function for both directions, which writes nothing to the value when it saves
   } else {
-    serialize(out, const_cast<T&>(value));
+    serialize_by(out, const_cast<T&>(value));  // one function for both directions, which writes nothing to the value when it saves
   }
 }
 
@@ -91,17 +128,16 @@ void load_from(process::Incoming& in, T& value) {
     value.load(in);
   } else if constexpr (FreeSaveLoad<T>) {
     load(in, value);
-  } else if constexpr (MemberSerialize<T>) {
-    value.serialize(in);
   } else {
-    serialize(in, value);
+    serialize_by(in, value);
   }
 }
 
 }  // namespace own
 
 template <class T>
-concept SendsItself = std::is_class_v<T> && (own::MemberSaveLoad<T> || own::FreeSaveLoad<T> || own::MemberSerialize<T> || own::FreeSerialize<T>);
+concept SendsItself = std::is_class_v<T> && (own::MemberSaveLoad<T> || own::FreeSaveLoad<T> || own::MemberSerialize<T> ||
+                                             own::FreeSerialize<T> || own::MemberSerializeVersion<T> || own::FreeSerializeVersion<T>);
 
 template <class T>
 concept HasTransfer = requires(process::Outgoing& out, const T& value, process::Incoming& in) {
@@ -171,6 +207,27 @@ concept PathLike = requires(const T& path) {
   { path.native() } -> std::same_as<const typename T::string_type&>;
   path.lexically_normal();
 };
+
+template <class Member>
+struct ClassOfMember {
+  using type = std::array<char, PTRDIFF_MAX>;  // unknown: nothing is larger
+};
+template <class R, class C>
+struct ClassOfMember<R (C::*)()> {
+  using type = C;
+};
+template <class R, class C>
+struct ClassOfMember<R (C::*)() noexcept> {
+  using type = C;
+};
+/// A container or path by its base class, to which it adds members, which would be lost.
+template <class T>
+concept AddsToContents = requires { &T::clear; } && (sizeof(T) > sizeof(typename ClassOfMember<decltype(&T::clear)>::type));
+/// The receiver's order or hash would be another one.
+template <class T>
+concept HasStatefulOrder = (requires { typename T::key_compare; } && !std::is_empty_v<typename T::key_compare>) ||
+                           (requires { typename T::hasher; } &&
+                            (!std::is_empty_v<typename T::hasher> || !std::is_empty_v<typename T::key_equal>));
 
 template <class T>
 struct PlainPairOf {
@@ -283,11 +340,12 @@ consteval SendKind send_kind() {
   } else if constexpr (BitsetLike<T>) {
     return SendKind::Bitset;
   } else if constexpr (PathLike<T>) {
-    return SendKind::Path;
+    return AddsToContents<T> ? SendKind::Not : SendKind::Path;
   } else if constexpr (SendableContainer<T>) {
+    if constexpr (AddsToContents<T> || HasStatefulOrder<T>) return SendKind::Not;
     return requires { typename T::key_type; } ? SendKind::Association : SendKind::Sequence;
   } else if constexpr (PlainAggregate<T>) {
-    if constexpr (initializers<T>() > kMostFields) {
+    if constexpr (own::Misfits<T> || initializers<T>() > kMostFields) {
       return SendKind::Not;
     } else {
       return SendKind::Aggregate;

@@ -121,7 +121,8 @@ class Connection {
     out(value);
     send_parcel(out, deadline);
   }
-  /// The next message as a value: of the type that was sent. Throws: as recv_bytes(); ProtocolError: it is no T.
+  /// The next message as a value: of the type that was sent. Throws: as recv_bytes(); ProtocolError: it cannot be a T. That it is another type of
+  /// the same bytes is not seen: a Queue<T> carries one type only.
   template <class T>
   [[nodiscard]] T recv(Deadline deadline = {}, std::uint64_t most_bytes = kMostBytes) {
     Parcel parcel = recv_parcel(deadline, most_bytes);

@@ -32,7 +32,15 @@ class ListenerAddress {
   Address address_;
 };
 
+namespace detail {
+/// Before the first member of options: they are given by name only, and a host and a port are no options.
+struct ByName {
+  explicit ByName() = default;
+};
+}  // namespace detail
+
 struct ListenerOptions {
+  detail::ByName by_name = detail::ByName{};
   /// What both ends must know. It authenticates the peers and nothing more: what follows is neither encrypted nor
   /// protected, so that TCP is for networks that are trusted. Use a key for nothing else; 32 random bytes are a good
   /// one. Nothing: whoever can connect may.
@@ -86,6 +94,7 @@ class Listener {
 };
 
 struct ClientOptions {
+  detail::ByName by_name = detail::ByName{};
   /// As the listener's. Nothing: the listener asks for none.
   std::optional<std::string> authkey = {};
   /// For connecting and showing that both know the key.

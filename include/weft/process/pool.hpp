@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -17,10 +16,11 @@
 #include <utility>
 #include <vector>
 
+#include <weft/detail/gathered.hpp>
 #include <weft/detail/map_results.hpp>
 #include <weft/detail/next_iterator.hpp>
 #include <weft/detail/process_pool.hpp>
-#include <weft/futures/promise.hpp>
+#include <weft/futures/future.hpp>
 #include <weft/futures/wait.hpp>
 #include <weft/process/start_method.hpp>
 
@@ -35,6 +35,46 @@ struct Starred {
     return std::apply(callable, std::forward<Tuple>(arguments));
   }
 };
+/// Calls callable(element), whose result is nothing.
+template <class F>
+struct ForEffect {
+  F callable;
+  template <class Element>
+  char operator()(Element&& element) const {
+    callable(std::forward<Element>(element));
+    return 0;
+  }
+};
+
+template <class F, class Element>
+inline constexpr bool is_called_with = std::is_invocable_v<F, Element>;
+template <class F, class Tuple>
+inline constexpr bool is_called_with<Starred<F>, Tuple> = requires(F& callable, Tuple tuple) { std::apply(callable, std::move(tuple)); };
+
+/// Refuses what cannot be mapped, by one message. Whether it can.
+template <class F, class Range>
+consteval bool can_be_mapped() {
+  using Element = std::ranges::range_value_t<Range>;
+  if constexpr (!sendable<Element>) {
+    require_sendable<Element>();
+    return false;
+  } else {
+    static_assert(is_called_with<F, Element>,
+                  "weft: the function of map() cannot be called with an element of the range, copies of which are sent to another process");
+    return is_called_with<F, Element>;
+  }
+}
+/// The same, for what gives a range of results.
+template <class F, class Range>
+consteval bool can_be_mapped_to_results() {
+  if constexpr (can_be_mapped<F, Range>()) {
+    constexpr bool kGives = !std::is_void_v<SentResult<F, std::ranges::range_value_t<Range>>>;
+    static_assert(kGives, "weft: imap() and map_async() are for functions that return values; map() takes others as well");
+    return kGives;
+  } else {
+    return false;
+  }
+}
 
 /// map() by means of the pool's chunks.
 class ChunkSender {
@@ -50,40 +90,107 @@ class ChunkSender {
   std::shared_ptr<ProcessPoolCore> core_;
 };
 
-/// The chunks of a map_async(), until the last is done.
-template <class R>
-class ChunksToCome {
+/// The results of a map_async(): of its chunks, put together when the last is done. `Callbacks`: those of apply_async(); nullptr_t, if there
+/// are none.
+template <class R, class Callbacks>
+class GatheredChunks final : public Gathered<std::vector<R>> {
  public:
-  explicit ChunksToCome(std::vector<Future<std::vector<R>>> chunks) : chunks_{std::move(chunks)}, left_{chunks_.size() + 1} {}
+  using Chunk = Future<std::vector<R>>;
 
-  static Future<std::vector<R>> all_of(std::vector<Future<std::vector<R>>> chunks) {
-    const auto self = std::make_shared<ChunksToCome>(std::move(chunks));
-    Future<std::vector<R>> all = self->promise_.future();
-    for (Future<std::vector<R>>& chunk : self->chunks_) chunk.add_done_callback([self](auto&) { self->one_is_done(); });
-    self->one_is_done();
+  static Future<std::vector<R>> of(std::shared_ptr<ProcessPoolCore> core, std::vector<Chunk> chunks, Callbacks callbacks) {
+    auto& self = *new GatheredChunks{std::move(core), std::move(chunks), std::move(callbacks)};
+    auto all = FutureAccess::adopt<std::vector<R>>(self);
+    if (self.chunks_.empty()) self.gather();
+    for (std::size_t i = 0; i < self.chunks_.size(); ++i) self.watch(i, FutureAccess::state(self.chunks_[i]));
     return all;
   }
 
  private:
-  // Acquire and release: whoever comes last sees all of them done.
-  void one_is_done() {
-    if (left_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    try {
+  static constexpr bool kTells = !std::is_null_pointer_v<Callbacks>;
+
+  GatheredChunks(std::shared_ptr<ProcessPoolCore> core, std::vector<Chunk> chunks, Callbacks callbacks)
+      : Gathered<std::vector<R>>{chunks.size()}, core_{std::move(core)}, chunks_{std::move(chunks)}, callbacks_(std::move(callbacks)) {}
+
+  void one_is_done(std::size_t, FutureState&) noexcept override {
+    if (!this->count_down()) return;
+    for (const Chunk& chunk : chunks_) {
+      if (chunk.cancelled()) return void(this->cancel());
+    }
+    gather();
+  }
+
+  void gather() noexcept {
+    const bool decided = this->try_decide([this] {
       std::vector<R> all;
-      for (Future<std::vector<R>>& chunk : chunks_) {
+      for (Chunk& chunk : chunks_) {
         std::vector<R> part = chunk.get();
         all.insert(all.end(), std::make_move_iterator(part.begin()), std::make_move_iterator(part.end()));
       }
-      promise_.set_value(std::move(all));
-    } catch (...) {
-      promise_.set_exception(std::current_exception());
-    }
-    chunks_.clear();
+      return all;
+    });
+    if (!decided) return;
+    if (kTells || this->publish_if(DoneHook::Calls::Gatherers) == DoneHook::Calls::Users) core_->call_back(*this, publish_);
   }
 
-  Promise<std::vector<R>> promise_;
-  std::vector<Future<std::vector<R>>> chunks_;
-  std::atomic<std::size_t> left_;
+  bool is_elsewhere() const noexcept override { return true; }
+  bool begun_elsewhere() const noexcept override {
+    return std::any_of(chunks_.begin(), chunks_.end(),
+                       [](const Chunk& chunk) { return chunk.running() || (chunk.done() && !chunk.cancelled()); });
+  }
+  // All or nothing: of a chunk that begins meanwhile nobody sees the results.
+  bool take_back() noexcept override {
+    if (begun_elsewhere()) return false;
+    for (Chunk& chunk : chunks_) (void)chunk.cancel();
+    return true;
+  }
+  // A wait for the first that is not done, as it is known what has to happen for that.
+  bool advance(Deadline deadline) override {
+    for (Chunk& chunk : chunks_) {
+      if (!chunk.wait_until(deadline)) return false;
+    }
+    return this->done();
+  }
+  void call_back(DoneHook& hook) noexcept override { core_->call_back(*this, hook); }
+
+  // When it is the turn of what is called.
+  class Publish final : public DoneHook {
+   public:
+    void on_done(FutureState& future) noexcept override {
+      if constexpr (kTells) {
+        auto& self = static_cast<GatheredChunks&>(future);
+        tell_of_end(self.callbacks_.callback, self.callbacks_.error_callback, future.failure(), self);
+      }
+      future.publish();
+    }
+  };
+
+  const std::shared_ptr<ProcessPoolCore> core_;
+  std::vector<Chunk> chunks_;
+  Callbacks callbacks_;
+  Publish publish_;
+};
+
+/// Makes tasks with what apply_async() is to call.
+template <class OnResult, class OnError>
+struct ToldTasks {
+  OnResult on_result;
+  OnError on_error;
+  template <class R>
+  [[nodiscard]] RemoteResult<R>* make(const std::shared_ptr<ProcessPoolCore>& core, RemoteLimits limits) {
+    return new ToldResult<R, OnResult, OnError>{core, limits, std::move(on_result), std::move(on_error)};
+  }
+};
+
+/// Futures of which those that have not begun are called off when nobody wants them any more.
+template <class R>
+struct CalledOff {
+  CalledOff() = default;
+  CalledOff(const CalledOff&) = delete;
+  CalledOff& operator=(const CalledOff&) = delete;
+  ~CalledOff() {
+    for (auto& future : futures) (void)future.cancel();
+  }
+  std::deque<Future<R>> futures;
 };
 
 /// The results of imap_unordered(): as they come. A range to go through once.
@@ -177,7 +284,8 @@ struct Nothing {
 
 namespace weft::process {
 
-/// What apply_async() and map_async() call when they have ended, in this process: `callback(result)`, or `error_callback(std::exception_ptr)`.
+/// What apply_async() and map_async() call when they have ended, in this process and one at a time: `callback(result)`, or
+/// `error_callback(std::exception_ptr)`; neither for what is cancelled. They are through before get() and the like see the end, as in Python.
 template <class OnResult = weft::detail::Nothing, class OnError = weft::detail::Nothing>
 struct Callbacks {
   OnResult callback{};
@@ -200,11 +308,14 @@ Callbacks(OnResult) -> Callbacks<OnResult>;
 ///                ProcessPoolExecutor, whose words on failures, deaths, Ctrl-C, callbacks and fork() hold here, too. Differs:
 ///                apply_async and map_async give a Future; a worker that dies fails its task, where Python's Pool waits for ever. The
 ///                destructor terminates, as Python's does at the end of a with block.
-/// Size:          as of ProcessPoolExecutor, between `min_processes` and `processes`; differs: all are there from the start unless
+/// Size:          as of ProcessPoolExecutor, between `min_processes` and `processes`; differs: all are started at once, and soon there, unless
 ///                `min_processes` is set.
+/// Fork:          workers by fork come from a thread of weft's own: a thread lock that the maker of the pool held is held there by nobody.
 ///
 ///                    weft::process::Pool pool{{.processes = 8, .min_processes = 1, .idle_timeout = 10s}};
 ///
+/// Order:         tasks begin in the order of their coming, within about a millisecond: what stands behind a task that takes longer is given
+///                to others.
 /// Chunks:        map cuts its range into about four chunks a worker unless told how; a chunk is one task: what one call throws, the chunk
 ///                throws.
 /// Thread-safety: every method but the destructor, from any thread or fiber.
@@ -224,64 +335,73 @@ class Pool {
   };
 
   explicit Pool(unsigned processes = 0) : Pool{Config{.processes = processes}} {}
-  /// Throws: InvalidStateError: the minimum is above the maximum, or main() lacks weft::process::main(); OSError.
+  /// Throws: InvalidStateError: the minimum is above the maximum, or main() lacks weft::process::main(); std::invalid_argument: more than
+  /// 65536 workers; OSError.
   explicit Pool(Config config);
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
   ~Pool();
 
-  /// callable(args...), waited for.
+  /// callable(args...), of which copies are sent, waited for. What is given by std::move() is gone afterwards: of a Socket or a
+  /// Connection only the worker has an end then.
   template <class F, class... Args>
+    requires(!std::is_same_v<std::decay_t<F>, TaskOptions>)
   auto apply(F&& callable, Args&&... args) {
-    return apply_async(std::forward<F>(callable), std::forward<Args>(args)...).get();
+    return apply(TaskOptions{}, std::forward<F>(callable), std::forward<Args>(args)...);
   }
   template <class F, class... Args>
+    requires(!std::is_same_v<std::decay_t<F>, TaskOptions>)
   auto apply_async(F&& callable, Args&&... args) {
-    return weft::detail::submit_sent<std::decay_t<F>, weft::detail::SentAs<Args>...>(core_, weft::detail::limits_of(*core_, {}), callable,
-                                                                                     args...);
+    return apply_async(TaskOptions{}, std::forward<F>(callable), std::forward<Args>(args)...);
+  }
+  /// For a task that is treated in its own way.
+  template <class F, class... Args>
+  auto apply(const TaskOptions& options, F&& callable, Args&&... args) {
+    return apply_async(options, std::forward<F>(callable), std::forward<Args>(args)...).get();
+  }
+  template <class F, class... Args>
+  auto apply_async(const TaskOptions& options, F&& callable, Args&&... args) {
+    return weft::detail::submit_given(weft::detail::UntoldTasks{}, core_, weft::detail::limits_of(*core_, options), std::forward<F>(callable),
+                                      std::forward<Args>(args)...);
   }
   template <class OnResult, class OnError, class F, class... Args>
   auto apply_async(Callbacks<OnResult, OnError> callbacks, F&& callable, Args&&... args) {
-    return calling_back(apply_async(std::forward<F>(callable), std::forward<Args>(args)...), std::move(callbacks));
+    return weft::detail::submit_given(weft::detail::ToldTasks<OnResult, OnError>{std::move(callbacks.callback), std::move(callbacks.error_callback)},
+                                      core_, weft::detail::limits_of(*core_, {}), std::forward<F>(callable), std::forward<Args>(args)...);
   }
 
-  /// The results for all elements, in their order, waited for.
+  /// The results for all elements, in their order, waited for; nothing, if the function returns nothing.
   template <class F, std::ranges::input_range Range>
   auto map(F callable, Range&& range, std::size_t chunk_size = 0) {
-    using R = weft::detail::SentResult<F, std::ranges::range_value_t<Range>>;
-    std::vector<R> all;
-    if constexpr (std::ranges::sized_range<Range>) all.reserve(static_cast<std::size_t>(std::ranges::size(range)));
-    // So many on their way that no worker waits, and no more, so that the same memory is used again and again.
-    std::deque<Future<std::vector<R>>> chunks;
-    const auto receive = [&] {
-      std::vector<R> part = chunks.front().get();
-      chunks.pop_front();
-      all.insert(all.end(), std::make_move_iterator(part.begin()), std::make_move_iterator(part.end()));
-    };
-    const std::size_t most = 16 * core_->most_workers();
-    send_chunks(std::move(callable), std::forward<Range>(range), chunk_size, [&](Future<std::vector<R>> chunk) {
-      chunks.push_back(std::move(chunk));
-      if (chunks.size() > most) receive();
-    });
-    while (!chunks.empty()) receive();
-    return all;
+    return map(std::move(callable), std::forward<Range>(range), MapOptions{.chunk_size = chunk_size});
+  }
+  /// Throws TimeoutError when the deadline comes first; what has not begun is called off. `look_ahead` has no effect.
+  template <class F, std::ranges::input_range Range>
+  auto map(F callable, Range&& range, const MapOptions& options) {
+    if constexpr (weft::detail::can_be_mapped<F, Range>()) {
+      if constexpr (std::is_void_v<weft::detail::SentResult<F, std::ranges::range_value_t<Range>>>) {
+        (void)map_to_results(weft::detail::ForEffect<F>{std::move(callable)}, std::forward<Range>(range), options);
+      } else {
+        return map_to_results(std::move(callable), std::forward<Range>(range), options);
+      }
+    }
   }
   template <class F, std::ranges::input_range Range>
   auto map_async(F callable, Range&& range, std::size_t chunk_size = 0) {
-    using R = weft::detail::SentResult<F, std::ranges::range_value_t<Range>>;
-    std::vector<Future<std::vector<R>>> chunks;
-    send_chunks(std::move(callable), std::forward<Range>(range), chunk_size,
-                [&](Future<std::vector<R>> chunk) { chunks.push_back(std::move(chunk)); });
-    return weft::detail::ChunksToCome<R>::all_of(std::move(chunks));
+    return map_async_told(nullptr, std::move(callable), std::forward<Range>(range), chunk_size);
   }
   template <class OnResult, class OnError, class F, std::ranges::input_range Range>
   auto map_async(Callbacks<OnResult, OnError> callbacks, F callable, Range&& range, std::size_t chunk_size = 0) {
-    return calling_back(map_async(std::move(callable), std::forward<Range>(range), chunk_size), std::move(callbacks));
+    return map_async_told(std::move(callbacks), std::move(callable), std::forward<Range>(range), chunk_size);
   }
   /// The same for a range of tuples of arguments.
   template <class F, std::ranges::input_range Range>
   auto starmap(F callable, Range&& range, std::size_t chunk_size = 0) {
     return map(weft::detail::Starred<F>{std::move(callable)}, std::forward<Range>(range), chunk_size);
+  }
+  template <class F, std::ranges::input_range Range>
+  auto starmap(F callable, Range&& range, const MapOptions& options) {
+    return map(weft::detail::Starred<F>{std::move(callable)}, std::forward<Range>(range), options);
   }
   template <class F, std::ranges::input_range Range>
   auto starmap_async(F callable, Range&& range, std::size_t chunk_size = 0) {
@@ -292,14 +412,18 @@ class Pool {
   /// chunks are on their way (0: four a worker). Of an lvalue the caller keeps the elements alive. It outlives neither the pool nor close().
   template <class F, std::ranges::input_range Range>
   [[nodiscard]] auto imap(F callable, Range&& range, MapOptions options = {}) {
-    return weft::detail::OrderedResults<F, std::views::all_t<Range>>{core_, bounded(options), std::move(callable),
-                                                                     std::views::all(std::forward<Range>(range))};
+    if constexpr (weft::detail::can_be_mapped_to_results<F, Range>()) {
+      return weft::detail::OrderedResults<F, std::views::all_t<Range>>{core_, bounded(options), std::move(callable),
+                                                                       std::views::all(std::forward<Range>(range))};
+    }
   }
   /// The same in the order in which they come.
   template <class F, std::ranges::input_range Range>
   [[nodiscard]] auto imap_unordered(F callable, Range&& range, MapOptions options = {}) {
-    return weft::detail::UnorderedResults<F, std::views::all_t<Range>>{core_, bounded(options), std::move(callable),
-                                                                       std::views::all(std::forward<Range>(range))};
+    if constexpr (weft::detail::can_be_mapped_to_results<F, Range>()) {
+      return weft::detail::UnorderedResults<F, std::views::all_t<Range>>{core_, bounded(options), std::move(callable),
+                                                                         std::views::all(std::forward<Range>(range))};
+    }
   }
 
   /// No more work; what there is will be done. Does not wait.
@@ -307,7 +431,13 @@ class Pool {
   /// No more work: what has not begun is cancelled, what runs is ended by killing its worker, and fails with CancelledError.
   void terminate() { core_->terminate(true); }
   /// Waits until all is done and the workers have ended. Throws: InvalidStateError before close() or terminate().
-  void join();
+  void join() { (void)join_until(Deadline::never()); }
+  /// False: not in time.
+  template <class Rep, class Period>
+  [[nodiscard]] bool join_for(std::chrono::duration<Rep, Period> timeout) {
+    return join_until(Deadline::after(timeout));
+  }
+  [[nodiscard]] bool join_until(Deadline deadline);
 
   /// Workers that there are now, those that are about to end among them.
   [[nodiscard]] std::size_t workers() const noexcept { return core_->workers(); }
@@ -316,26 +446,43 @@ class Pool {
  private:
   [[nodiscard]] MapOptions bounded(MapOptions options) const noexcept;
 
-  template <class R, class OnResult, class OnError>
-  static Future<R> calling_back(Future<R> future, Callbacks<OnResult, OnError> callbacks) {
-    future.add_done_callback([callbacks = std::move(callbacks)](Future<R>& done) mutable {
-      if (done.cancelled()) return;
-      if (const std::exception_ptr why = done.exception()) {
-        callbacks.error_callback(why);
-      } else if constexpr (std::is_void_v<R>) {
-        callbacks.callback();
-      } else {
-        callbacks.callback(done.result());
-      }
+  template <class F, class Range>
+  auto map_to_results(F callable, Range&& range, const MapOptions& options) {
+    using R = weft::detail::SentResult<F, std::ranges::range_value_t<Range>>;
+    std::vector<R> all;
+    if constexpr (std::ranges::sized_range<Range>) all.reserve(static_cast<std::size_t>(std::ranges::size(range)));
+    // So many on their way that no worker waits, and no more, so that the same memory is used again and again.
+    weft::detail::CalledOff<std::vector<R>> chunks;
+    const auto receive = [&] {
+      if (!chunks.futures.front().wait_until(options.deadline)) weft::detail::throw_map_timeout(all.size());
+      std::vector<R> part = chunks.futures.front().get();
+      chunks.futures.pop_front();
+      all.insert(all.end(), std::make_move_iterator(part.begin()), std::make_move_iterator(part.end()));
+    };
+    const std::size_t most = 16 * core_->most_workers();
+    send_chunks(std::move(callable), std::forward<Range>(range), options.chunk_size, [&](Future<std::vector<R>> chunk) {
+      chunks.futures.push_back(std::move(chunk));
+      if (chunks.futures.size() > most) receive();
     });
-    return future;
+    while (!chunks.futures.empty()) receive();
+    return all;
+  }
+
+  /// `callbacks`: nullptr, if there are none.
+  template <class Callbacks, class F, class Range>
+  auto map_async_told(Callbacks callbacks, F callable, Range&& range, std::size_t chunk_size) {
+    if constexpr (weft::detail::can_be_mapped_to_results<F, Range>()) {
+      using R = weft::detail::SentResult<F, std::ranges::range_value_t<Range>>;
+      std::vector<Future<std::vector<R>>> chunks;
+      send_chunks(std::move(callable), std::forward<Range>(range), chunk_size,
+                  [&](Future<std::vector<R>> chunk) { chunks.push_back(std::move(chunk)); });
+      return weft::detail::GatheredChunks<R, Callbacks>::of(core_, std::move(chunks), std::move(callbacks));
+    }
   }
 
   template <class F, class Range, class Sent>
   void send_chunks(F callable, Range&& range, std::size_t chunk_size, Sent sent) {
     using Element = std::ranges::range_value_t<Range>;
-    using R = weft::detail::SentResult<F, Element>;
-    static_assert(!std::is_void_v<R>, "map() is for functions that return values; use apply_async() for others");
     std::vector<std::tuple<Element>> inputs;
     if constexpr (std::ranges::sized_range<Range>) {
       const auto size = static_cast<std::size_t>(std::ranges::size(range));

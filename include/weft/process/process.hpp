@@ -51,7 +51,9 @@ class ProcessEndWay : public Selectable {
 ///                waited for, and all streams of C are flushed. A child by Fork or Forkserver ends without destroying static objects.
 ///                When main() has returned, or exit() was called, and threads have ended, daemonic children are sent SIGTERM, the others are
 ///                waited for. If the parent is killed, its children are, too, and theirs: within some 10 ms, by SIGKILL.
-///                A class may derive from Process and override run(): such an object is always started by Fork.
+///                A class may derive from Process and override run(): such an object is started by Fork, whatever the default, and not at all
+///                if another method was asked for. exit() in a child by Fork or Forkserver calls what the child has registered, and
+///                destroys what it has made static.
 /// Fork:          the child has the caller's thread only, and of fibers none but the caller, who goes on on a stack of full size. A
 ///                weft::Lock that the caller held is held by the child's main thread; one that another thread held stays locked for
 ///                ever, and so does any other lock of any library. The allocator and weft itself are fit for use. What the standard

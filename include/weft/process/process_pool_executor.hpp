@@ -41,10 +41,17 @@ namespace weft {
 /// Deaths:        a worker that dies (a signal, exit(), a stack that overflows, no memory) fails the one task it had begun, with
 ///                WorkerDied, and is replaced. Differs: Python's executor is broken then. Workers that die again and again without a task, or
 ///                whose initializer throws, break the executor: all that waits, and every later submit, gets BrokenExecutor with the cause.
+///                Tasks that kill one worker after the other, sixteen and more, and none is done meanwhile: they are replaced more slowly, as
+///                stderr says.
+/// Order:         tasks begin in the order of their coming, within about a millisecond: what stands behind one that takes longer is given to
+///                others.
+/// Children:      a task may start processes, which end with the worker at the latest; those of process::Pool may not, as in Python.
+/// Fork:          workers by fork come from a thread of weft's own: a thread lock that the maker of the pool held is held there by nobody.
 /// Ctrl-C:        workers ignore SIGINT: what is to be done the parent decides. When it ends, however, its workers end.
 /// Thread-safety: every method, from any thread or fiber.
 /// Blocking:      submit only when `max_pending` tasks wait already; shutdown and the destructor, until the work is done.
-/// Callbacks:     of add_done_callback() are called in this process, one at a time, by a thread of weft's own.
+/// Callbacks:     of add_done_callback() are called in this process and one at a time, so that among themselves they need no lock: by a
+///                thread of weft's own; by the caller, at once, for a task that is done or that he cancels, unless others are being called.
 /// fork():        a child has none of the workers: submit throws BrokenExecutor there.
 /// Cost:          a task that is submitted, run and waited for: some 0.5 microseconds while workers are busy; two wake-ups when they sleep.
 ///                Values of more than 64 KiB go in a block of memory of their own.
@@ -64,13 +71,15 @@ class ProcessPoolExecutor : public Mapping<ProcessPoolExecutor> {
   };
 
   explicit ProcessPoolExecutor(unsigned max_workers = 0) : ProcessPoolExecutor{Config{.max_workers = max_workers}} {}
-  /// Throws: InvalidStateError: the minimum is above the maximum, or main() lacks weft::process::main(); OSError.
+  /// Throws: InvalidStateError: the minimum is above the maximum, or main() lacks weft::process::main(); std::invalid_argument: more than
+  /// 65536 workers; OSError.
   explicit ProcessPoolExecutor(Config config);
   ProcessPoolExecutor(const ProcessPoolExecutor&) = delete;
   ProcessPoolExecutor& operator=(const ProcessPoolExecutor&) = delete;
   ~ProcessPoolExecutor() { detail::end_process_pool(*core_, exceptions_); }
 
-  /// A Future of callable(args...), of which copies are sent; a string literal travels as std::string.
+  /// A Future of callable(args...), of which copies are sent; a string literal travels as std::string. What is given by std::move() is
+  /// gone afterwards: of a Socket or a Connection only the worker has an end then.
   /// Throws: ShutDown after shutdown(); BrokenExecutor.
   template <class F, class... Args>
     requires(!std::is_same_v<std::decay_t<F>, TaskOptions>)
@@ -80,7 +89,7 @@ class ProcessPoolExecutor : public Mapping<ProcessPoolExecutor> {
   /// The same for a task that is treated in its own way.
   template <class F, class... Args>
   auto submit(const TaskOptions& options, F&& callable, Args&&... args) {
-    return detail::submit_sent<std::decay_t<F>, detail::SentAs<Args>...>(core_, detail::limits_of(*core_, options), callable, args...);
+    return detail::submit_given(detail::UntoldTasks{}, core_, detail::limits_of(*core_, options), std::forward<F>(callable), std::forward<Args>(args)...);
   }
 
   /// Again: no effect but to wait. Futures keep their results.

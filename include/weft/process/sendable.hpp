@@ -34,6 +34,12 @@ template <class T, std::size_t I = 0>
 [[nodiscard]] T receive_alternative(process::Incoming& in, std::uint32_t index);
 /// Throws ProtocolError.
 [[noreturn]] void fail_received(const char* what);
+[[noreturn]] void fail_unread(std::size_t bytes);
+/// Of what was sent to be read by one receiver.
+inline void require_all_read(const process::Incoming& in) {
+  if (in.remaining() != 0) [[unlikely]]
+    fail_unread(in.remaining());
+}
 /// New memory that will be filled next, in huge pages if it can be: its page faults would take longer than the copying.
 constexpr std::size_t kLargeElements = std::size_t{4} << 20;
 void expect_large(void* begin, std::size_t size) noexcept;
@@ -45,10 +51,13 @@ namespace weft {
 /// What can be sent to another process of the same program. The first of these that fits decides how:
 ///   1. types with a Transfer: weft's own that live in shared memory or own a descriptor (process::Lock, Value, Socket, OwnedFd, ...);
 ///   2. types with their own serialize(archive), or save(archive) const and load(archive), as a member or a function beside the type, as
-///      Cereal and Boost know them; they must be default-constructible;
+///      Cereal and Boost know them, with or without Boost's version behind; they must be default-constructible;
 ///   3. numbers, enumerations, functions (plain ones, not members), empty classes, captureless lambdas among them;
-///   4. strings, containers, tuples, optional, variant, chrono's times, complex numbers, bitsets and paths of what is Sendable;
-///   5. aggregates of Sendable fields (by Boost.PFR): at most 100, without base classes and C arrays. They need no default constructor.
+///   4. strings, containers, tuples, optional, variant, chrono's times, complex numbers, bitsets and paths of what is Sendable; comparators and
+///      hashes must be without state, as the receiver makes its own;
+///   5. aggregates of Sendable fields (by Boost.PFR): at most 100, without base classes and C arrays. They need no default constructor. One
+///      that contains itself, by a vector for example, needs a serialize of its own, and so does, with GCC 12, one with a std::array of
+///      class types.
 /// Never: pointers, references, views, smart pointers, closures with captures, std::function, whatever refers to this process alone
 /// (threads, weft::Lock, streams). detail::require_sendable<T>() refuses such a type with the part that cannot be sent and the cure.
 ///

@@ -4,7 +4,9 @@
 #include <concepts>
 #include <cstddef>
 #include <initializer_list>
+#include <iterator>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <weft/base/deadline.hpp>
@@ -43,6 +45,14 @@ class Waitable {
   int fd_;
 };
 
+namespace detail {
+template <class Range>
+concept WaitableRange = !std::convertible_to<Range, std::span<const Waitable>> && requires(Range& range) {
+  Waitable{*std::begin(range)};
+  std::end(range);
+};
+}  // namespace detail
+
 /// Waits until at least one of them is ready: a message, a client, the end of a process, or the end of the stream.
 /// Returns the places of all that are, in their order; empty: the deadline passed first.
 ///
@@ -62,6 +72,21 @@ template <class Rep, class Period>
 [[nodiscard]] std::vector<std::size_t> wait(std::initializer_list<Waitable> objects,
                                             std::chrono::duration<Rep, Period> timeout) {
   return wait(objects, Deadline::after(timeout));
+}
+template <class Rep, class Period>
+[[nodiscard]] std::vector<std::size_t> wait(std::span<const Waitable> objects, std::chrono::duration<Rep, Period> timeout) {
+  return wait(objects, Deadline::after(timeout));
+}
+/// The same for a range of connections, processes or others.
+template <detail::WaitableRange Range>
+[[nodiscard]] std::vector<std::size_t> wait(Range&& objects, Deadline deadline = {}) {
+  std::vector<Waitable> all;
+  for (auto&& object : objects) all.emplace_back(object);
+  return wait(std::span<const Waitable>{all}, deadline);
+}
+template <detail::WaitableRange Range, class Rep, class Period>
+[[nodiscard]] std::vector<std::size_t> wait(Range&& objects, std::chrono::duration<Rep, Period> timeout) {
+  return wait(std::forward<Range>(objects), Deadline::after(timeout));
 }
 
 }  // namespace weft::process

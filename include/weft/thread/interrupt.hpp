@@ -34,6 +34,8 @@ class InterruptScope {
 
   /// The signal that came; 0: none.
   [[nodiscard]] int signal() const noexcept;
+  /// The same, while nothing has thrown KeyboardInterrupt because of it: it came when nothing blocked any more.
+  [[nodiscard]] int unheard_signal() const noexcept;
 
  private:
   class Watch;
@@ -44,23 +46,25 @@ class InterruptScope {
 [[noreturn]] void end_by_signal(int signal);
 
 /// What main() returns: body()'s value, or 0 if it has none. When Ctrl-C, or SIGTERM, interrupts it, destructors run and the program ends by
-/// that signal.
+/// that signal; so it does when one came too late to interrupt anything. A body that catches KeyboardInterrupt decides for itself.
 ///
 ///     int main() { return weft::interruptible([] { work(); }); }
 template <class F>
 int interruptible(F&& body) {
   int signal = 0;
+  int value = 0;
   try {
     const InterruptScope interrupts{SIGINT, SIGTERM};
     if constexpr (std::is_void_v<std::invoke_result_t<F>>) {
       std::forward<F>(body)();
-      return 0;
     } else {
-      return std::forward<F>(body)();
+      value = std::forward<F>(body)();
     }
+    signal = interrupts.unheard_signal();
   } catch (const KeyboardInterrupt& interrupt) {
     signal = interrupt.signal();
   }
+  if (signal == 0) return value;
   end_by_signal(signal);
 }
 

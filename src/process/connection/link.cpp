@@ -225,7 +225,7 @@ OwnedFd Link::prepared(OwnedFd fd, Carrier carrier) {
   return OwnedFd{opened};
 }
 
-// After a fork: whoever sent or received in the parent does so there. What they left here may be half changed, so that
+// After a fork: whoever sent or received in the parent does so there. What one who was about it left here may be half changed, so that
 // it is replaced, not destroyed.
 void Link::settle_in_this_process() noexcept {
   const std::uint64_t settled = 2 * std::uint64_t{weft::detail::this_process()};
@@ -236,6 +236,10 @@ void Link::settle_in_this_process() noexcept {
         backoff.pause();
         seen = process_.load(std::memory_order_acquire);
       } else if (process_.compare_exchange_weak(seen, settled + 1, std::memory_order_acquire)) {
+        if (!receiving_.locked()) {
+          parent_has_rest_ = within_message();  // whoever is about it there goes on with it; but this was left by one who ran out of time
+          partial_ = Partial{};
+        }
         std::construct_at(&receiving_, "receiving end of a connection");
         std::construct_at(&sending_, "sending end of a connection");
         std::construct_at(&partial_);
@@ -368,7 +372,15 @@ std::size_t Link::receive_into(std::span<std::byte> buffer, Deadline deadline) {
   return received;
 }
 
+void Link::require_whole(const Call& call) const {
+  if (!parent_has_rest_) [[likely]]
+    return;
+  throw InvalidStateError{call.description() +
+                          "the parent of this process had received a part of a message when it forked; only it knows where the next one begins"};
+}
+
 void Link::receive_header(Call& call, std::uint64_t most_bytes, Descriptors descriptors) {
+  require_whole(call);
   const bool takes_descriptors = carrier_ == Carrier::Unix && descriptors == Descriptors::Take;
   while (!partial_.length) {
     const bool is_first = partial_.header_bytes == 0;
@@ -472,6 +484,7 @@ OwnedFd Link::receive_descriptor(Deadline deadline) {
     throw ProtocolError{"receive a descriptor from " + name() + ": only UNIX sockets carry descriptors"};
   Call call{*this, Direction::Read, "receive a descriptor from", deadline};
   const auto turn = call.have_turn(receiving_);
+  require_whole(call);
   if (within_message())
     throw InvalidStateError{"receive a descriptor from " + name() + ": a message has been received in part"};
   unsigned char how_many = 0;

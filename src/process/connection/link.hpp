@@ -88,6 +88,7 @@ class Link {
                                                        std::size_t bytes);
   [[nodiscard]] ssize_t check_received(const Call& call, ssize_t code) const;
   void require_readable(const char* operation) const;
+  void require_whole(const Call& call) const;
   void stop_receiving() noexcept;
   void tear_stream(int fd) noexcept;
 
@@ -103,6 +104,7 @@ class Link {
   weft::Lock sending_{"sending end of a connection"};
   // Guarded by receiving_.
   Partial partial_;
+  bool parent_has_rest_ = false;  // of a message that it had begun to receive when it forked this process
   unsigned found_empty_ = 0;  // how often, of late, nothing was there yet when a thread came to receive
   // Guarded by sending_.
   bool torn_ = false;

@@ -40,9 +40,9 @@ std::vector<FarHolder> far_holders_of(const Wait& wait) {
     const auto* const task = dynamic_cast<const RemoteTask*>(static_cast<const Explained*>(wait.object));
     return task ? ends_of(task->core->workers_needed(*task)) : std::vector<FarHolder>{};
   }
-  if (wait.kind == WaitKind::Room) {
-    const auto* const room = dynamic_cast<const ProcessPool::Room*>(static_cast<const Explained*>(wait.object));
-    return room ? ends_of(room->workers_needed()) : std::vector<FarHolder>{};
+  if (wait.kind == WaitKind::Room || wait.kind == WaitKind::Work) {
+    const auto* const aim = dynamic_cast<const ProcessPool::Aim*>(static_cast<const Explained*>(wait.object));
+    return aim ? ends_of(aim->workers_needed()) : std::vector<FarHolder>{};
   }
   return {};
 }

@@ -1,5 +1,6 @@
 #include "process/memory/large_block.hpp"
 
+#include <fcntl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -251,7 +252,8 @@ LargeBlock LargeBlock::receive(OwnedFd fd, std::size_t size) {
   if (::fstat(fd.get(), &about) != 0) throw OSError{errno, "receiving a large value"};
   const auto whole = static_cast<std::size_t>(about.st_size);
   std::uint64_t front[2] = {};  // magic and tag
-  if (whole < kPage || size > whole - kPage || ::pread(fd.get(), front, sizeof front, 0) != sizeof front || front[0] != kMagic)
+  const int seals = ::fcntl(fd.get(), F_GET_SEALS);
+  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || whole < kPage || size > whole - kPage || ::pread(fd.get(), front, sizeof front, 0) != sizeof front || front[0] != kMagic)
     throw ProtocolError{"receiving a large value of " + std::to_string(size) + " bytes: what came is no block that holds so much"};
   const std::uint64_t inode = about.st_ino;
   auto held = LargeBlocks::all().take_received(inode, front[1]);

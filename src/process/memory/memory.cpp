@@ -57,6 +57,11 @@ std::uint64_t available_space(int fd) noexcept {
   return std::uint64_t{about.f_bavail} * static_cast<std::uint64_t>(about.f_bsize);
 }
 
+rlim_t file_size_limit() noexcept {
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_FSIZE, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
+}
+
 [[noreturn]] void fail_to_reserve(int error, int fd, std::size_t size, const std::string& object) {
   std::string advice;
   if (const auto space = available_space(fd); error == ENOSPC && space < size)
@@ -67,12 +72,10 @@ std::uint64_t available_space(int fd) noexcept {
   throw OSError{error, "reserving " + amount(size) + " for " + object + advice};
 }
 
-/// Asked first, as the kernel would not only refuse what makes a file larger than that, but send SIGXFSZ.
 void check_file_size_limit(std::size_t from, std::size_t to, std::size_t size, const std::string& object) {
-  rlimit limit{};
-  if (to <= size || ::getrlimit(RLIMIT_FSIZE, &limit) != 0 || to <= limit.rlim_cur) return;
+  if (to <= size || is_within_file_size_limit(to)) return;
   throw OSError{EFBIG, "reserving " + amount(to - from) + " for " + object + " (files of this process may have " +
-                           amount(limit.rlim_cur) + ", and shared memory is one: raise the limit, ulimit -f)"};
+                           amount(file_size_limit()) + ", and shared memory is one: raise the limit, ulimit -f)"};
 }
 
 /// Before anything is taken: a kernel that is asked page by page gives, until it has to kill somebody.
@@ -89,9 +92,11 @@ OwnedFd make_memory(const char* label, std::size_t size, bool fixed) {
   if (!fd) throw OSError{errno, "creating " + object};
   reserve_memory(fd.get(), 0, size, object);
   // Nobody who was given the descriptor can cut it under those who use it.
-  if (fixed) (void)::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+  (void)::fcntl(fd.get(), F_ADD_SEALS, fixed ? F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL : F_SEAL_SHRINK);
   return fd;
 }
+
+bool is_within_file_size_limit(std::size_t size) noexcept { return size <= file_size_limit(); }
 
 void reserve_memory(int fd, std::size_t from, std::size_t to, const std::string& object) {
   if (to > static_cast<std::size_t>(std::numeric_limits<off_t>::max())) fail_to_reserve(EFBIG, fd, to - from, object);

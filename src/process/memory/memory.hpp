@@ -10,8 +10,11 @@
 namespace weft::process::detail {
 
 /// A new memfd of exactly `size` bytes, all zero, and reserved: what is there can be written without a SIGBUS. `label` is what
-/// /proc/PID/maps shows. Never to be resized, by anybody, if `fixed`. Throws OSError that says what is lacking, and what to do.
+/// /proc/PID/maps shows. Nobody can make it smaller, nor, if `fixed`, larger. Throws OSError that says what is lacking, and what to do.
 [[nodiscard]] OwnedFd make_memory(const char* label, std::size_t size, bool fixed = true);
+
+/// Asked before a file is made larger, as the kernel would not only refuse it, but send SIGXFSZ.
+[[nodiscard]] bool is_within_file_size_limit(std::size_t size) noexcept;
 
 /// Gives memory its pages, from `from` up to `to`, which becomes its size if it was smaller. `object`: for the error.
 void reserve_memory(int fd, std::size_t from, std::size_t to, const std::string& object);

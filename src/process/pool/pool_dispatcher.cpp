@@ -31,19 +31,36 @@ using std::int64_t;
 
 constexpr int64_t kMillisecond = 1'000'000;
 constexpr int64_t kNap = 50'000;
+constexpr int64_t kRoundOfInspection = 200 * kMillisecond;
 constexpr int64_t kNapBesideOthers = 2 * kNap;
 constexpr std::size_t kMany = 8;
 constexpr int64_t kSettled = 1'000 * kMillisecond;  // a worker that lived so long did not die of how it was started
 constexpr unsigned kMostDeathsInARow = 8;
 constexpr unsigned kMostKillsInARow = 64;  // about ten seconds
+constexpr unsigned kManyDeadlyTasks = 16;
 constexpr unsigned kMostDoublings = 5;
 constexpr unsigned kMostFailedStarts = 5;
+constexpr unsigned kMostScarceStarts = 64;  // about ten seconds
 
 int64_t now() noexcept { return Deadline::now_nanoseconds(); }
 
 // By an operator, a script, or a system that is short of memory: it says nothing of what the worker did.
 bool was_ended_by_others(int exit_code) noexcept {
   return exit_code == -SIGKILL || exit_code == -SIGTERM || exit_code == -SIGHUP || exit_code == -SIGINT || exit_code == -SIGQUIT;
+}
+
+// That others may give back: memory, descriptors, processes.
+bool is_for_want_of_something(const std::exception_ptr& failure) noexcept {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::bad_alloc&) {
+    return true;
+  } catch (const OSError& error) {
+    const int code = error.code().value();
+    return code == EMFILE || code == ENFILE || code == EAGAIN || code == ENOMEM || code == ENOSPC;
+  } catch (...) {
+    return false;
+  }
 }
 
 std::string initializer_failure(const PoolBoard& board) {
@@ -53,7 +70,7 @@ std::string initializer_failure(const PoolBoard& board) {
 }  // namespace
 
 void ProcessPool::open() {
-  start_engine_thread("weft-dispatch", [self = std::static_pointer_cast<ProcessPool>(shared_from_this())] { self->dispatch(); });
+  start_engine_thread("weft-dispatch", [self = shared_pool()] { self->dispatch(); });
 }
 
 void ProcessPool::dispatch() noexcept {
@@ -105,6 +122,8 @@ void ProcessPool::sleep(int64_t until) noexcept {
   }
   next_look_.store(until, std::memory_order_seq_cst);
   if (stuck) until = std::min(until, now() + kMillisecond);  // descriptors that could not go: others must arrive first
+  // A worker that has been stopped on its way to tell us keeps the others from it.
+  if (unfinished_.load(std::memory_order_relaxed) != 0) until = std::min(until, now() + kRoundOfInspection);
   if (!much_goes_on) {
     ask_to_be_told(PoolDoor::kDispatcher);
     if (drain() != 0) return;
@@ -164,9 +183,10 @@ int64_t ProcessPool::start_missing() noexcept {
       return INT64_MAX;
     } catch (...) {
       const std::string why = cause_of(std::current_exception());
-      next_start_ = now() + 20 * kMillisecond;
+      const bool scarce = is_for_want_of_something(std::current_exception());
+      next_start_ = now() + (20 * kMillisecond << std::min(failed_starts_, scarce ? 3 : 0U));
       // With others at work it is tried again and again; alone, and for long, it is the end.
-      if (++failed_starts_ >= kMostFailedStarts && workers() == 0) {
+      if (++failed_starts_ >= (scarce ? kMostScarceStarts : kMostFailedStarts) && workers() == 0) {
         break_down("no worker can be started: " + why);
         return INT64_MAX;
       }
@@ -188,6 +208,7 @@ void ProcessPool::start_worker() {
   seat.fiber_bell = OwnedFd::duplicate(fiber_bell_->fd());
   seat.name = config_.name + '_' + std::to_string(workers_made_);
   seat.most_tasks = config_.tasks_per_worker;
+  seat.starts_processes = config_.workers_start_processes;
   seat.initializer = initializer_.bytes();
   for (const OwnedFd& fd : initializer_.descriptors()) seat.initializer_descriptors.push_back(OwnedFd::duplicate(fd.get()));
   const std::string name = seat.name;
@@ -230,25 +251,15 @@ int64_t ProcessPool::enforce_limits() noexcept {
       // None of its other tasks may begin, and be hit by what is meant for this one. This one may come to its end at this very moment: then
       // it counts as done, and the worker goes for nothing.
       worker->leaving = true;
-      take_back_all(*worker, wakes);
+      take_back_unbegun(*worker);
       worker->overdue = task;
       overdue.push_back(worker.get());
     }
   }
+  fill(wakes);
   guard.unlock();
   for (Worker* worker : overdue) worker->process->kill();
   return next;
-}
-
-// With the lock. What a worker that leaves has not begun goes to others.
-void ProcessPool::take_back_all(Worker& worker, Wakes& wakes) noexcept {
-  for (std::uint64_t index = worker.filled; index != worker.reaped;) {
-    RemoteTask* task = worker.tasks[--index % kPoolSlots];
-    if (!task || !withdraw(worker, index)) continue;
-    task->place = RemoteTask::Place::InLine;
-    line_.push_front(*task);
-  }
-  fill(wakes);
 }
 
 // Workers that are to end, or have said that they do: what they have not begun goes to others. What a task or the initializer has left
@@ -264,10 +275,14 @@ int64_t ProcessPool::end_late() noexcept {
       if (!worker->leaving) continue;
       const PoolBoard& board = worker->link->board();
       const auto stage = board.stage.load(std::memory_order_acquire);
+      if (worker->cannot_be_told) {
+        late.push_back(worker.get());
+        continue;
+      }
       if (worker->leaving_since == 0) {
         worker->leaving_since = now();
         if (stage == PoolBoard::Stage::InitializerFailed) why_broken = initializer_failure(board);
-        if (stage == PoolBoard::Stage::Retired || stage == PoolBoard::Stage::InitializerFailed) take_back_all(*worker, wakes);
+        if (stage == PoolBoard::Stage::Retired || stage == PoolBoard::Stage::InitializerFailed) take_back_unbegun(*worker);
       }
       if (worker->leaving_since + kPatienceAtEnd > now()) {
         next = std::min(next, worker->leaving_since + kPatienceAtEnd);
@@ -275,6 +290,7 @@ int64_t ProcessPool::end_late() noexcept {
         late.push_back(worker.get());
       }
     }
+    fill(wakes);
   }
   for (Worker* worker : late) worker->process->kill();
   if (!why_broken.empty()) break_down(why_broken);
@@ -296,29 +312,27 @@ void ProcessPool::bury_dead() noexcept {
     const std::optional<int> exit_code = workers_[i]->process->exit_code();
     if (!exit_code) {
       ++i;
-      continue;
+    } else {
+      bury(i, *exit_code);
     }
-    std::unique_ptr<Worker> dead;
-    {
-      const std::lock_guard guard{lock_};
-      dead = std::move(workers_[i]);
-      workers_.erase(workers_.begin() + static_cast<std::ptrdiff_t>(i));
-      if (last_used_ == dead.get()) last_used_ = nullptr;
-    }
-    bury(std::move(dead), *exit_code);
   }
 }
 
 // Nobody writes to its link any more. What it has done counts; what it had begun fails, or is begun again; the rest goes to others.
-void ProcessPool::bury(std::unique_ptr<Worker> worker, int exit_code) noexcept {
+void ProcessPool::bury(std::size_t index_of_worker, int exit_code) noexcept {
+  std::unique_ptr<Worker> worker;
   Ended ended;
   TaskLine victims;  // one, unless it has written where it must not
   bool had_begun = false;
   bool terminated = false;
   {
     Wakes wakes;
+    // One step: whoever calls off what has not begun finds all of it, with a worker or in line, and nothing is put there afterwards.
     const std::lock_guard guard{lock_};
-    terminated = terminated_.load(std::memory_order_relaxed);  // under the lock: after close() nothing is put into line again
+    worker = std::move(workers_[index_of_worker]);
+    workers_.erase(workers_.begin() + static_cast<std::ptrdiff_t>(index_of_worker));
+    if (last_used_ == worker.get()) last_used_ = nullptr;
+    terminated = terminated_.load(std::memory_order_relaxed);
     reap(*worker, ended);
     for (std::uint64_t index = worker->filled; index != worker->reaped;) {
       RemoteTask* task = std::exchange(worker->tasks[--index % kPoolSlots], nullptr);
@@ -335,10 +349,12 @@ void ProcessPool::bury(std::unique_ptr<Worker> worker, int exit_code) noexcept {
         --task->allowed.retries;
       }
       task->place = RemoteTask::Place::InLine;
-      line_.push_front(*task);
+      line_.put_back(*task);
     }
-    // A task that was begun, here or by another, shows that workers can be started.
-    if (std::exchange(replies_at_last_death_, replies_) != replies_ || had_begun) deaths_in_a_row_ = 0;
+    // A task that was begun, here or by another, shows that workers can be started; one that was done, that not all of them are deadly.
+    const bool any_done = std::exchange(replies_at_last_death_, replies_) != replies_;
+    if (any_done || had_begun) deaths_in_a_row_ = 0;
+    if (any_done) deadly_tasks_in_a_row_ = 0;
     // It may have died on the way to tell a thread that sleeps: that one looks, and asks again.
     attention_.fetch_and(~PoolDoor::kSleeper, std::memory_order_acq_rel);
     port::futex_wake_shared(port::futex_word(attention_), 1);
@@ -349,7 +365,9 @@ void ProcessPool::bury(std::unique_ptr<Worker> worker, int exit_code) noexcept {
     ended.tasks.push_back(*victim);
   }
   finish(ended);
-  if (!terminated && !had_begun) count_death(*worker, exit_code);
+  if (terminated) return;
+  if (!had_begun) return count_death(*worker, exit_code);
+  if (!worker->overdue) count_deadly_task(*worker, exit_code);
 }
 
 // Of a task that its worker had begun.
@@ -384,6 +402,18 @@ void ProcessPool::count_death(const Worker& worker, int exit_code) noexcept {
   }
   // The first is replaced at once, the others later and later.
   if (deaths_in_a_row_ > 1) next_start_ = last_counted_ + (5 * kMillisecond << std::min(deaths_in_a_row_ - 2, kMostDoublings));
+}
+
+// Each has failed its own task. But a program whose tasks do nothing but kill their workers is not to spend all its time on new ones.
+void ProcessPool::count_deadly_task(const Worker& worker, int exit_code) noexcept {
+  if (++deadly_tasks_in_a_row_ < kManyDeadlyTasks) return;
+  if (deadly_tasks_in_a_row_ == kManyDeadlyTasks) {
+    std::fprintf(stderr,
+                 "weft: %s \"%s\": %u workers in a row died in the middle of a task, and no task was done meanwhile; the last, %s (pid %d), "
+                 "%s. Others are started more slowly until a task is done.\n",
+                 config_.kind, config_.name.c_str(), deadly_tasks_in_a_row_, worker.name.c_str(), worker.pid, describe_exit(exit_code).c_str());
+  }
+  next_start_ = now() + (5 * kMillisecond << std::min(deadly_tasks_in_a_row_ - kManyDeadlyTasks, kMostDoublings));
 }
 
 void ProcessPool::break_down(const std::string& why) noexcept {

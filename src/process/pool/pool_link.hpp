@@ -148,13 +148,14 @@ struct PoolSeat {
   OwnedFd socket;
   std::string name;
   std::uint64_t most_tasks = 0;   // then it ends; 0: never
+  bool starts_processes = false;
   std::vector<std::byte> initializer;  // a sent call; empty: none
   std::vector<OwnedFd> initializer_descriptors;
 
   // Not taken apart as an aggregate: Clang, asked whether a vector could be two fields, instantiates the copying of what is in it.
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(memory, door, bell, fiber_bell, socket, name, most_tasks, initializer, initializer_descriptors);
+    archive(memory, door, bell, fiber_bell, socket, name, most_tasks, starts_processes, initializer, initializer_descriptors);
   }
 };
 

@@ -1,6 +1,7 @@
 // Which worker of a pool of processes a task goes to, and how what is done comes back: all of it with the pool's lock.
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -18,6 +19,8 @@ namespace {
 constexpr std::int64_t kColdCaches = 2'000;
 constexpr std::int64_t kWakeUp = 20'000;
 constexpr std::int64_t kStart = 5'000'000;
+// A task that takes so long: to be woken for the next one costs little beside it.
+constexpr std::int64_t kLongTask = 1'000'000;
 
 }  // namespace
 
@@ -41,7 +44,7 @@ ProcessPool::Worker* ProcessPool::choose(const RemoteTask& task) noexcept {
   std::int64_t least = INT64_MAX;
   bool any_idle = false;
   for (const auto& worker : workers_) {
-    if (worker->leaving || (needs_all_of_it && worker->in_flight != 0)) continue;
+    if (worker->leaving || (worker->in_flight != 0 && (needs_all_of_it || worker->at_long_task))) continue;
     any_idle = any_idle || (worker->ready && worker->in_flight == 0);
     if (worker->in_flight == 0 && !worker->has_room()) continue;  // its replies are being read, or it drops what was taken back
     const std::int64_t cost = backlog(*worker) + cost_of_another(*worker);
@@ -62,20 +65,25 @@ void ProcessPool::estimate(Worker& worker, unsigned replied) noexcept {
   const std::int64_t now = Deadline::now_nanoseconds();
   if (replied == 0) {
     worker.slow = worker.in_flight != 0 && now - worker.busy_since >= kWakeUp;
+    worker.at_long_task = worker.ready && worker.in_flight != 0 && now - worker.busy_since >= kLongTask;
     return;
   }
   const std::int64_t each = (now - worker.busy_since) / replied;
   task_nanoseconds_ += (each - task_nanoseconds_) * std::min(replied, 8U) / 8;
   worker.busy_since = now;
-  worker.slow = false;
+  worker.slow = worker.at_long_task = false;
 }
 
 void ProcessPool::fill(Wakes& wakes) noexcept {
   bool any = false;
   while (RemoteTask* task = line_.front()) {
     Worker* worker = choose(*task);
-    if (!worker || !give(*worker, *task)) break;
-    any = true;
+    if (!worker) break;
+    if (give(*worker, *task)) {
+      any = true;
+    } else if (!worker->cannot_be_told) {
+      break;
+    }
   }
   if (any) wake_those_given(wakes);
 }
@@ -99,7 +107,7 @@ ProcessPool::Wakes::~Wakes() {
   links_.for_each([](const PoolLink& link) { port::futex_wake_shared(port::futex_word(link.board().asleep), 1); });
 }
 
-// The task is the first in line. False: its descriptors cannot go now, which the kernel bounds for each user.
+// The task is the first in line. False: its descriptors cannot go now, which the kernel bounds for each user, or never to this worker.
 bool ProcessPool::give(Worker& worker, RemoteTask& task) noexcept {
   PoolSlot& slot = worker.next_slot();
   const std::uint64_t number = ++tasks_numbered_;
@@ -108,8 +116,12 @@ bool ProcessPool::give(Worker& worker, RemoteTask& task) noexcept {
   const bool in_block = task.parcel.in_block();
   if (in_block) descriptors[count++] = task.parcel.block().lend();
   for (const OwnedFd& fd : task.parcel.descriptors()) descriptors[count++] = fd.get();
-  if (count != 0 && worker.link->send_descriptors(number, {descriptors, count}) != 0) {
+  if (const int error = count != 0 ? worker.link->send_descriptors(number, {descriptors, count}) : 0) {
     if (in_block) task.parcel.block().take_back();
+    if (error == EPIPE || error == ECONNRESET || error == ENOTCONN) {
+      worker.leaving = worker.cannot_be_told = true;
+      nudge();  // it is to be replaced
+    }
     return false;
   }
   line_.remove(task);
@@ -201,10 +213,30 @@ void ProcessPool::reap(Worker& worker, Ended& ended) {
   if (replied != 0 && woke_a_worker_.load(std::memory_order_relaxed)) woke_a_worker_.store(false, std::memory_order_relaxed);
   estimate(worker, replied);
   const auto stage = worker.link->board().stage.load(std::memory_order_acquire);
-  worker.ready = worker.ready || stage == PoolBoard::Stage::Ready;
+  if (!worker.ready && stage == PoolBoard::Stage::Ready) {
+    worker.ready = true;
+    worker.busy_since = Deadline::now_nanoseconds();  // with what it was given before
+  }
   if (worker.leaving || (stage != PoolBoard::Stage::Retired && stage != PoolBoard::Stage::InitializerFailed)) return;
   worker.leaving = true;
   nudge();  // whoever was told of it may not be the dispatcher, which is to see to its end
+}
+
+// What a worker has not begun goes back to where it was in line.
+void ProcessPool::take_back_unbegun(Worker& worker) noexcept {
+  for (std::uint64_t index = worker.filled; index != worker.reaped;) {
+    RemoteTask* task = worker.tasks[--index % kPoolSlots];
+    if (!task || !withdraw(worker, index)) continue;
+    task->place = RemoteTask::Place::InLine;
+    line_.put_back(*task);
+  }
+}
+
+// A wake-up is little beside a long task; and what stands behind it would be done after what came later.
+void ProcessPool::take_back_from_the_slow() noexcept {
+  for (const auto& worker : workers_) {
+    if (worker->at_long_task && worker->in_flight > 1) take_back_unbegun(*worker);
+  }
 }
 
 // A worker that has nothing to do gets half of what the busiest one has not begun, the last first; unless that is as good as done.
@@ -227,7 +259,7 @@ void ProcessPool::share(Wakes& wakes) noexcept {
       if (!task) continue;
       if (!withdraw(*busiest, index)) break;  // what is before it has begun, too
       task->place = RemoteTask::Place::InLine;
-      line_.push_front(*task);
+      line_.put_back(*task);
       ++taken;
     }
     if (taken == 0) return;

@@ -21,6 +21,8 @@
 #include "port/throw_trace.hpp"
 #include "process/memory/large_block.hpp"
 #include "process/sending/remote_failure.hpp"
+#include "process/start/process_state.hpp"
+#include "process/start/processes.hpp"
 #include "process/sync/spin_budget.hpp"
 
 namespace weft::detail {
@@ -258,9 +260,10 @@ class PoolWorker {
     }
   }
 
+  // A task has closed what was not its own: nobody would learn of what is done here. The pool sees the end of the process, and the result.
   static void ring(const OwnedFd& bell) noexcept {
     const std::uint64_t one = 1;
-    [[maybe_unused]] const auto written = ::write(bell.get(), &one, sizeof one);
+    if (::write(bell.get(), &one, sizeof one) < 0 && errno == EBADF) ::_exit(1);
   }
 
   PoolLink link_;
@@ -281,6 +284,9 @@ class PoolWorker {
 
 }  // namespace
 
-void serve_pool(PoolSeat seat) { PoolWorker{std::move(seat)}.run(); }
+void serve_pool(PoolSeat seat) {
+  if (seat.starts_processes) Processes::all().current()->allow_children();
+  PoolWorker{std::move(seat)}.run();
+}
 
 }  // namespace weft::detail

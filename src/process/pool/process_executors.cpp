@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -18,6 +19,11 @@ namespace {
 
 // 0: as many as there are processors, but no fewer than there always are.
 unsigned most_of(unsigned most, unsigned least, const char* whose) {
+  constexpr unsigned kMostWorkers = 1U << 16;
+  if (std::max(most, least) > kMostWorkers) {
+    throw std::invalid_argument{std::string{"making a "} + whose + " of " + std::to_string(std::max(most, least)) +
+                                " workers: more than 65536 cannot be meant; has a negative number become an unsigned one?"};
+  }
   if (most == 0) return std::max(detail::usual_processes(), least);
   if (least > most) {
     throw InvalidStateError{std::string{"making a "} + whose + " of at least " + std::to_string(least) + " and at most " +
@@ -32,6 +38,7 @@ ProcessPoolExecutor::ProcessPoolExecutor(Config config)
     : core_{detail::make_process_pool({.kind = "ProcessPoolExecutor",
                                        .most_workers = most_of(config.max_workers, config.min_workers, "ProcessPoolExecutor"),
                                        .least_workers = config.min_workers,
+                                       .workers_start_processes = true,
                                        .idle_timeout = config.idle_timeout,
                                        .name = std::move(config.name),
                                        .method = config.start_method,
@@ -49,6 +56,7 @@ Pool::Pool(unsigned most, Config&& config)
     : core_{weft::detail::make_process_pool({.kind = "Pool",
                                              .most_workers = most,
                                              .least_workers = config.min_processes.value_or(most),
+                                             .workers_start_processes = false,
                                              .idle_timeout = config.idle_timeout,
                                              .name = std::move(config.name),
                                              .method = config.start_method,
@@ -63,9 +71,9 @@ Pool::~Pool() {
   core_->terminate(true);
 }
 
-void Pool::join() {
+bool Pool::join_until(Deadline deadline) {
   if (!core_->is_closed()) throw InvalidStateError{"join of a Pool that still takes work: call close() or terminate() first"};
-  core_->shutdown(true, false);
+  return core_->wait_for_end(deadline);
 }
 
 MapOptions Pool::bounded(MapOptions options) const noexcept {

@@ -15,6 +15,7 @@
 #include <weft/sync/scope.hpp>
 
 #include "engine/descriptor.hpp"
+#include "engine/enlisted_wait.hpp"
 #include "engine/helper_pool.hpp"
 #include "engine/thread_context.hpp"
 #include "engine/waits.hpp"
@@ -111,6 +112,7 @@ std::size_t ProcessPool::drain() noexcept {
     Wakes wakes;
     const std::lock_guard guard{lock_};
     for (const auto& worker : workers_) reap(*worker, ended);
+    take_back_from_the_slow();
     fill(wakes);
     share(wakes);
     nudge_dispatcher = may_be_forgotten();
@@ -206,7 +208,7 @@ void ProcessPool::read_aside(RemoteTask& task, const Reply& reply) {
   give_slot_back(task);
   const Reply kept{reply.kind, reply.in_block, reply.size, task.kept_reply};
   try {
-    blocking_helpers().submit([self = std::static_pointer_cast<ProcessPool>(shared_from_this()), &task, kept] { self->read_and_conclude(task, kept); });
+    result_helpers().submit([self = shared_pool(), &task, kept] { self->read_and_conclude(task, kept); });
   } catch (...) {
     read_and_conclude(task, kept);  // there is no thread to be had
   }
@@ -223,18 +225,71 @@ void ProcessPool::read_and_conclude(RemoteTask& task, const Reply& reply) noexce
 }
 
 void ProcessPool::publish(RemoteTask& task) noexcept {
-  if (task.future().publish_unless_heard()) return leave(task);
+  using Calls = DoneHook::Calls;
+  if (task.tells()) return publish_in_turn(task);
+  switch (task.future().publish_if(Calls::Nothing)) {
+    case Calls::Nothing: return leave(task);
+    case Calls::Gatherers: return publish_aside(task);
+    case Calls::Users: return publish_in_turn(task);
+  }
+}
+
+// What gathers results takes its time, and its future may be waited for by what is being called at this moment.
+void ProcessPool::publish_aside(RemoteTask& task) noexcept {
+  const auto publish = [self = shared_pool(), &task] {
+    if (task.future().publish_if(DoneHook::Calls::Gatherers) == DoneHook::Calls::Users) return self->publish_in_turn(task);
+    self->leave(task);
+  };
+  try {
+    result_helpers().submit(publish);
+  } catch (...) {
+    publish();  // there is no thread to be had
+  }
+}
+
+void ProcessPool::publish_in_turn(RemoteTask& task) noexcept {
   bool begin = false;
   {
     const std::lock_guard guard{lock_};
     to_call_back_.push_back(task);
     begin = !std::exchange(calling_back_, true);
   }
-  if (!begin) return;
+  if (begin) go_on_calling_back();
+}
+
+// Of a task that is done: by publish() nobody would be told any more.
+void ProcessPool::call_back(FutureState& future, DoneHook& hook) noexcept {
+  if (is_left_behind()) return hook.on_done(future);
+  const auto self = shared_from_this();  // what is called may drop the last handle
+  {
+    const std::lock_guard guard{lock_};
+    if (std::exchange(calling_back_, true)) {
+      future.retain();
+      hook.done = &future;
+      unfinished_.fetch_add(1, std::memory_order_seq_cst);  // the pool does not end before it
+      return late_hooks_.push_back(hook);
+    }
+  }
+  {
+    const CallingBack calling{*this};
+    hook.on_done(future);
+  }
+  go_on_calling_back();
+}
+
+// By whoever has set calling_back_.
+void ProcessPool::go_on_calling_back() noexcept {
+  {
+    const std::lock_guard guard{lock_};
+    if (to_call_back_.empty() && late_hooks_.empty()) {
+      calling_back_ = false;
+      return;
+    }
+  }
   try {
-    blocking_helpers().submit([self = shared_from_this()] { self->call_back(); });
+    result_helpers().submit([self = shared_pool()] { self->call_back_all(); });
   } catch (...) {
-    call_back();  // there is no thread to be had
+    call_back_all();  // there is no thread to be had
   }
 }
 
@@ -250,20 +305,30 @@ ProcessPool::CallingBack::~CallingBack() {
   *link = next;
 }
 
-void ProcessPool::call_back() noexcept {
+void ProcessPool::call_back_all() noexcept {
   const CallingBack calling{*this};
   for (;;) {
     RemoteTask* task = nullptr;
+    DoneHook* late = nullptr;
     {
       const std::lock_guard guard{lock_};
-      task = to_call_back_.pop_front();
-      if (!task) {
+      late = late_hooks_.pop_front();
+      if (!late) task = to_call_back_.pop_front();
+      if (!late && !task) {
         calling_back_ = false;
         return;
       }
     }
-    task->future().publish();
-    leave(*task);
+    if (late) {
+      FutureState& future = *late->done;
+      late->on_done(future);
+      future.release();
+      one_is_through();
+    } else {
+      task->tell();
+      task->future().publish();
+      leave(*task);
+    }
   }
 }
 
@@ -275,6 +340,10 @@ void ProcessPool::leave(RemoteTask& task) noexcept {
     --limited_;
   }
   task.future().release();
+  one_is_through();
+}
+
+void ProcessPool::one_is_through() noexcept {
   if (unfinished_.fetch_sub(1, std::memory_order_seq_cst) == 1 && closed_.load(std::memory_order_seq_cst)) nudge();
 }
 
@@ -348,6 +417,7 @@ std::optional<ProcessPool::Then> ProcessPool::accept(RemoteTask& task) {
     return Then::Finish;
   }
   task.place = RemoteTask::Place::InLine;
+  task.order = ++submits_;
   line_.push_back(task);
   fill(wakes);
   const auto* worker = static_cast<const Worker*>(task.worker);
@@ -362,7 +432,7 @@ std::optional<ProcessPool::Then> ProcessPool::accept(RemoteTask& task) {
     return Then::LookInCharge;
   }
   // Whoever submits many keeps the workers busy himself; and a fiber that listened may not have come to look at what it was told.
-  const bool looks = ++submits_ % 16 == 0 || (!alone && listening_.load(std::memory_order_relaxed));
+  const bool looks = submits_ % 16 == 0 || (!alone && listening_.load(std::memory_order_relaxed));
   return looks ? Then::Look : Then::Nothing;
 }
 
@@ -383,7 +453,7 @@ void ProcessPool::wait_for_room() {
     if (!arm(self, way.entry, Interruptible::Yes)) throw_interruption();
     // Not enlisted, it can only have been decided by a kill.
     if (!way.enlist() && disarm(self)) continue;
-    const Explained* explained = &room_for_reports_;
+    const Explained* explained = &room_aim_;
     const Outcome outcome =
         park(self, {.kind = WaitKind::Room, .object = explained, .holders = &nobody_here, .outside = true}, Deadline::never());
     if (outcome == kFired) return;  // the permit was handed over
@@ -450,19 +520,37 @@ std::vector<int> ProcessPool::workers_needed(const RemoteTask& task) {
   }
 }
 
-// There is room when any task has ended. None of them may be on its way to that.
-std::vector<int> ProcessPool::workers_needed_for_room() {
-  const std::lock_guard guard{lock_};
-  if (limited_ != 0 || is_closed()) return {};
+// With the lock. Whether a task has ended, or something is yet to be called for one: then this process is about to act.
+bool ProcessPool::is_any_result_on_its_way() const noexcept {
   std::size_t unbegun_or_begun = 0;
   for (const RemoteTask* task = line_.front(); task; task = task->next) ++unbegun_or_begun;
   for (const auto& worker : workers_) {
     unbegun_or_begun += worker->in_flight;
     for (std::uint64_t index = worker->reaped; index != worker->filled; ++index) {
-      if (worker->link->slot(index).state.load(std::memory_order_acquire) == SlotState::Done) return {};
+      if (worker->link->slot(index).state.load(std::memory_order_acquire) == SlotState::Done) return true;
     }
   }
-  return unbegun_or_begun == unfinished_.load(std::memory_order_acquire) ? all_workers() : std::vector<int>{};
+  return unbegun_or_begun != unfinished_.load(std::memory_order_acquire);
+}
+
+// There is room when any task has ended.
+std::vector<int> ProcessPool::workers_needed_for_room() {
+  const std::lock_guard guard{lock_};
+  if (limited_ != 0 || is_closed() || is_any_result_on_its_way()) return {};
+  return all_workers();
+}
+
+// The end needs every task that has been begun. One stands for them: that which has been begun for the longest; if others hang, it will be their
+// turn.
+std::vector<int> ProcessPool::workers_needed_for_end() {
+  const std::lock_guard guard{lock_};
+  if (limited_ != 0 || terminated_.load(std::memory_order_relaxed) || is_any_result_on_its_way()) return {};
+  const Worker* longest = nullptr;
+  for (const auto& worker : workers_) {
+    if (worker->leaving || worker->in_flight == 0) continue;
+    if (!longest || worker->busy_since < longest->busy_since) longest = worker.get();
+  }
+  return longest ? std::vector{longest->pid} : std::vector<int>{};
 }
 
 // ---- the end of the pool --------------------------------------------------------------------------------------------
@@ -500,24 +588,33 @@ void ProcessPool::close(End end) noexcept {
 void ProcessPool::shutdown(bool wait, bool cancel) {
   if (is_left_behind()) return;
   close(cancel ? End::WithoutTheUnbegun : End::Gentle);
-  if (wait) wait_for_end();
+  if (wait) (void)wait_for_end(Deadline::never());
 }
 
 void ProcessPool::terminate(bool wait) {
   if (is_left_behind()) return;
   close(End::AtOnce);
-  if (wait) wait_for_end();
+  if (wait) (void)wait_for_end(Deadline::never());
 }
 
-void ProcessPool::wait_for_end() {
+bool ProcessPool::wait_for_end(Deadline deadline) {
+  if (is_left_behind()) return true;
   const std::uint64_t self = current_context_id();
   {
     const std::lock_guard guard{lock_};
     for (const CallingBack* caller = callers_; caller; caller = caller->next) {
-      if (caller->context == self) return;
+      if (caller->context == self) return true;
     }
   }
-  ended_.wait();
+  if (ended_.is_set()) return true;
+  auto way = ended_.on_set([] {});
+  const Explained* explained = &end_aim_;
+  const Wait record{.kind = WaitKind::Work, .object = explained, .holders = &nobody_here, .outside = true};
+  const auto enlist = [&](Entry& entry) {
+    share_wait(entry, way.entry, 0);
+    return way.enlist();
+  };
+  return wait_enlisted(current_context(), record, deadline, enlist, [&](Entry&) { way.withdraw(); });
 }
 
 std::size_t ProcessPool::workers() const noexcept {

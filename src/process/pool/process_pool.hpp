@@ -34,8 +34,8 @@ class Descriptor;
 ///
 /// Whoever comes by may drain(): take what is done out of the rings, fill them again, and make the futures true. Who waits for a result does
 /// so itself, and is told by the workers (PoolDoor); when nobody does, the dispatcher, a thread of weft's own, is told. It alone starts and
-/// buries workers and watches the limits of tasks. What users have given to be called, when a future is done, is called by one helper
-/// thread at a time.
+/// buries workers and watches the limits of tasks. What users have given to be called, when a future is done, is called by one context
+/// at a time: a helper thread, or who gives it for a future that is done already.
 ///
 /// Locks: lock_ is for a few instructions, and system calls that do not wait; nothing of the user's runs, and no future is touched, under it.
 class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from_this<ProcessPool> {
@@ -47,6 +47,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   void submit(RemoteTask& task) override;
   void shutdown(bool wait, bool cancel) override;
   void terminate(bool wait) override;
+  [[nodiscard]] bool wait_for_end(Deadline deadline) override;
   [[nodiscard]] bool is_closed() const noexcept override { return closed_.load(std::memory_order_acquire); }
   [[nodiscard]] std::size_t workers() const noexcept override;
   [[nodiscard]] std::size_t most_workers() const noexcept override { return config_.most_workers; }
@@ -57,19 +58,22 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] bool advance(FutureState& future, Deadline deadline) override;
   [[nodiscard]] bool take_back(RemoteTask& task) noexcept override;
   [[nodiscard]] bool has_begun(const RemoteTask& task) noexcept override;
+  void call_back(FutureState& future, DoneHook& hook) noexcept override;
   void explain(const RemoteTask& task, char* text, std::size_t room) noexcept override;
   [[nodiscard]] std::vector<int> workers_needed(const RemoteTask& task) override;
 
-  /// What a submission waits for when there is a bound.
-  class Room final : public Explained {
+  /// What a submission waits for when there is a bound, and join() or shutdown().
+  class Aim final : public Explained {
    public:
-    explicit Room(ProcessPool& pool) noexcept : pool_{pool} {}
+    using Needed = std::vector<int> (ProcessPool::*)();
+    Aim(ProcessPool& pool, Needed needed) noexcept : pool_{pool}, needed_{needed} {}
     void explain(char* text, std::size_t room) const noexcept override { pool_.explain_as("", text, room); }
     /// As workers_needed().
-    [[nodiscard]] std::vector<int> workers_needed() const { return pool_.workers_needed_for_room(); }
+    [[nodiscard]] std::vector<int> workers_needed() const { return (pool_.*needed_)(); }
 
    private:
     ProcessPool& pool_;
+    const Needed needed_;
   };
 
  private:
@@ -94,9 +98,11 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
     unsigned in_flight = 0;                 // tasks there, done ones not counted
     std::int64_t busy_since = 0;            // of those: since when the first has been the first
     bool slow = false;                      // which takes longer than tasks do of late
+    bool at_long_task = false;              // and gets nothing ahead: it would wait while others do what came later
     RemoteTask* tasks[kPoolSlots] = {};     // null: taken back, or none
     bool ready = false;
     bool leaving = false;                   // gets no more tasks
+    bool cannot_be_told = false;            // has lost its socket: a task has closed it
     bool to_be_woken = false;
     std::int64_t leaving_since = 0;         // when the dispatcher saw that it is; 0: it is not
     const RemoteTask* overdue = nullptr;    // because of which the pool has killed it
@@ -178,6 +184,8 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   static void receive(Worker& worker, const PoolSlot& slot, RemoteTask& task) noexcept;
   void reap(Worker& worker, Ended& ended);
   void share(Wakes& wakes) noexcept;
+  void take_back_unbegun(Worker& worker) noexcept;
+  void take_back_from_the_slow() noexcept;
   [[nodiscard]] static bool withdraw(Worker& worker, std::uint64_t index) noexcept;
   [[nodiscard]] bool detach(RemoteTask& task) noexcept;
   [[nodiscard]] TaskLine take_unbegun() noexcept;
@@ -190,6 +198,8 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] std::optional<Then> accept(RemoteTask& task);
   [[nodiscard]] bool note_limit(const RemoteTask& task) noexcept;
   [[nodiscard]] std::vector<int> workers_needed_for_room();
+  [[nodiscard]] std::vector<int> workers_needed_for_end();
+  [[nodiscard]] bool is_any_result_on_its_way() const noexcept;
   void explain_as(const char* where, char* text, std::size_t room) const noexcept;
   std::size_t drain() noexcept;
   std::size_t finish(Ended& ended) noexcept;
@@ -209,16 +219,20 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   static void give_slot_back(RemoteTask& task) noexcept;
   void drop_request(RemoteTask& task) noexcept;
   void publish(RemoteTask& task) noexcept;
-  void call_back() noexcept;
+  void publish_aside(RemoteTask& task) noexcept;
+  void publish_in_turn(RemoteTask& task) noexcept;
+  void go_on_calling_back() noexcept;
+  void call_back_all() noexcept;
   void leave(RemoteTask& task) noexcept;
+  void one_is_through() noexcept;
   enum class End : std::uint8_t { Gentle, WithoutTheUnbegun, AtOnce };
   void close(End end) noexcept;
-  void wait_for_end();
   [[noreturn]] void refuse() const;
   void note_use_of_block() noexcept;
   void nudge() noexcept;
   [[nodiscard]] bool is_left_behind() const noexcept { return process_ != this_process(); }
   [[nodiscard]] std::string what(const char* operation) const;
+  [[nodiscard]] std::shared_ptr<ProcessPool> shared_pool() { return std::static_pointer_cast<ProcessPool>(shared_from_this()); }
 
   // ---- pool_leader.cpp: whoever waits for a result ----
   void ask_to_be_told(std::uint32_t how, std::uint32_t instead_of = 0) noexcept;
@@ -242,13 +256,13 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] std::int64_t start_missing() noexcept;
   void start_worker();
   [[nodiscard]] std::int64_t enforce_limits() noexcept;
-  void take_back_all(Worker& worker, Wakes& wakes) noexcept;
   [[nodiscard]] std::int64_t end_late() noexcept;
   void kill_all() noexcept;
   void bury_dead() noexcept;
-  void bury(std::unique_ptr<Worker> worker, int exit_code) noexcept;
+  void bury(std::size_t index_of_worker, int exit_code) noexcept;
   [[nodiscard]] std::exception_ptr cause_of_end(const RemoteTask& task, const Worker& worker, int exit_code, bool terminated) const;
   void count_death(const Worker& worker, int exit_code) noexcept;
+  void count_deadly_task(const Worker& worker, int exit_code) noexcept;
   void break_down(const std::string& why) noexcept;
   [[nodiscard]] std::int64_t trim_blocks() noexcept;
   [[nodiscard]] bool has_ended() noexcept;
@@ -264,7 +278,8 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   OwnedFd bell_;  // the dispatcher's
   std::unique_ptr<Descriptor, DisposeDescriptor> fiber_bell_;  // of the fiber that listens; never read, as each write is an event
   std::optional<Semaphore> room_;
-  Room room_for_reports_{*this};
+  const Aim room_aim_{*this, &ProcessPool::workers_needed_for_room};
+  const Aim end_aim_{*this, &ProcessPool::workers_needed_for_end};
 
   mutable SpinLock lock_;
   std::vector<std::unique_ptr<Worker>> workers_;  // this and below: guarded by lock_; changed by the dispatcher only
@@ -281,12 +296,13 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   bool more_workers_asked_for_ = false;
   std::string why_broken_;
   TaskLine to_call_back_;
+  HookLine late_hooks_;  // of tasks that are done
   bool calling_back_ = false;
   CallingBack* callers_ = nullptr;
 
   std::atomic<bool> closed_{false};       // written under lock_
   std::atomic<bool> terminated_{false};   // the same
-  std::atomic<std::size_t> unfinished_{0};  // tasks submitted, and not yet told of
+  std::atomic<std::size_t> unfinished_{0};  // tasks submitted, and not yet told of; and late hooks
   std::atomic<bool> leading_{false};
   std::atomic<bool> listening_{false};
   std::atomic<std::int64_t> next_look_{0};  // until when the dispatcher sleeps
@@ -301,6 +317,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   std::size_t size_ = 0;         // of workers that there shall be while there is work for them
   std::int64_t growth_due_ = 0;  // when one more may be added; 0: nobody has asked
   unsigned deaths_in_a_row_ = 0;
+  unsigned deadly_tasks_in_a_row_ = 0;
   std::int64_t last_counted_ = 0;
   unsigned failed_starts_ = 0;
   std::int64_t next_start_ = 0;

@@ -18,11 +18,14 @@ class TaskLine {
     (last_ ? last_->next : first_) = &task;
     last_ = &task;
   }
-  void push_front(RemoteTask& task) noexcept {
-    task.previous = nullptr;
-    task.next = first_;
-    (first_ ? first_->previous : last_) = &task;
-    first_ = &task;
+  /// Where it belongs by the order of its coming; which is soon found, when only older ones are put back.
+  void put_back(RemoteTask& task) noexcept {
+    RemoteTask* next = first_;
+    while (next && next->order < task.order) next = next->next;
+    task.next = next;
+    task.previous = next ? next->previous : last_;
+    (task.previous ? task.previous->next : first_) = &task;
+    (next ? next->previous : last_) = &task;
   }
   void remove(RemoteTask& task) noexcept {
     (task.previous ? task.previous->next : first_) = task.next;
@@ -38,6 +41,26 @@ class TaskLine {
  private:
   RemoteTask* first_ = nullptr;
   RemoteTask* last_ = nullptr;
+};
+
+/// The same for what is to be called.
+class HookLine {
+ public:
+  [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+  void push_back(DoneHook& hook) noexcept {
+    hook.next = nullptr;
+    (first_ ? last_->next : first_) = &hook;
+    last_ = &hook;
+  }
+  DoneHook* pop_front() noexcept {
+    DoneHook* hook = first_;
+    if (hook) first_ = hook->next;
+    return hook;
+  }
+
+ private:
+  DoneHook* first_ = nullptr;
+  DoneHook* last_ = nullptr;
 };
 
 }  // namespace weft::detail

@@ -85,6 +85,9 @@ void fence_after_unlock() noexcept {
 
 // ---- the parts -----------------------------------------------------------------------------------------------------
 
+/// So long does a call that may not wait look for the lock of its side: others have it for a moment, unless one has been stopped.
+constexpr std::chrono::milliseconds kLongestTry{100};
+
 /// Holds the lock of one side for the few steps of a put or a get.
 class ByteQueue::Held {
  public:
@@ -92,10 +95,16 @@ class ByteQueue::Held {
   /// copy a great deal.
   Held(ByteQueue& queue, SharedLockWord& lock, Deadline deadline, MayWait may_wait) : lock_{lock} {
     const SharedLockWord::Described what{WaitKind::Queue, queue.label_};
-    held_ = may_wait == MayWait::Yes ? lock_.lock_until(deadline, Interruptible::Yes, what)
-                                     : lock_.lock_until(Deadline::never(), Interruptible::No, what);
-    if (held_ && lock_.owner_died()) [[unlikely]]
-      note_death(queue.control_);
+    held_ = may_wait == MayWait::Yes
+                ? lock_.lock_until(deadline, Interruptible::Yes, what)
+                : lock_.try_lock() || lock_.lock_until(Deadline::after(kLongestTry), Interruptible::No, what);
+    note_if_died(queue);
+  }
+  /// Until it has it, for what cannot be left undone.
+  Held(ByteQueue& queue, SharedLockWord& lock) : lock_{lock} {
+    lock_.lock({WaitKind::Queue, queue.label_});
+    held_ = true;
+    note_if_died(queue);
   }
   Held(const Held&) = delete;
   Held& operator=(const Held&) = delete;
@@ -112,8 +121,10 @@ class ByteQueue::Held {
 
  private:
   // The stream itself is whole at any time; segments may have been lost, which is mended when one is needed.
-  void note_death(QueueControl& control) noexcept {
-    control.needs_repair.store(1, std::memory_order_relaxed);
+  void note_if_died(ByteQueue& queue) noexcept {
+    if (!held_ || !lock_.owner_died()) [[likely]]
+      return;
+    queue.control_.needs_repair.store(1, std::memory_order_relaxed);
     lock_.recovered();
   }
 
@@ -306,8 +317,8 @@ struct Looked {
 /// Until it may hold; false: not in time. See QueueSignal.
 bool ByteQueue::wait(QueueSignal& signal, Holds holds, Holds seen_to_hold, Deadline deadline) {
   if (holds(control_)) return true;
-  signal.sleepers.fetch_add(1, std::memory_order_seq_cst);
   const std::uint32_t seen = signal.changes.load(std::memory_order_seq_cst);
+  signal.sleepers.fetch_add(1, std::memory_order_seq_cst);
   if (holds(control_)) return true;
   Looked looked{control_, seen_to_hold};
   const weft::detail::Wait record{.kind = WaitKind::Queue, .object = this, .label = label_, .outside = true};
@@ -325,9 +336,9 @@ namespace {
 
 template <bool (*kHolds)(const QueueControl&) noexcept>
 bool expect_change(QueueSignal& signal, QueueControl& control, SharedWaiter& waiter) noexcept {
-  signal.sleepers.fetch_add(1, std::memory_order_seq_cst);
   waiter.word = &signal.changes;
   waiter.expected = signal.changes.load(std::memory_order_seq_cst);
+  signal.sleepers.fetch_add(1, std::memory_order_seq_cst);
   waiter.look = {[](void* object) noexcept { return kHolds(*static_cast<const QueueControl*>(object)); }, &control};
   if (!kHolds(control)) return true;
   if (!waiter.has_changed()) signal.leave();
@@ -406,8 +417,8 @@ void ByteQueue::fail_lost_tasks() const {
 // Both locks, in this order: nobody is in the middle of a put or a get, and none that comes later misses it.
 void ByteQueue::shutdown(bool immediate) noexcept {
   {
-    Held no_puts{*this, control_.puts.lock, Deadline::never(), MayWait::No};
-    Held no_gets{*this, control_.gets.lock, Deadline::never(), MayWait::No};
+    Held no_puts{*this, control_.puts.lock};
+    Held no_gets{*this, control_.gets.lock};
     if (!ended(control_)) control_.end.store(QueueEnd::Gentle, std::memory_order_seq_cst);
     if (immediate && control_.end.load(std::memory_order_relaxed) != QueueEnd::Immediate) {
       control_.end.store(QueueEnd::Immediate, std::memory_order_seq_cst);

@@ -41,8 +41,8 @@ struct alignas(64) QueueSide {
   }
 };
 
-/// For whom a change is to wake. Whoever finds that he must wait adds himself to `sleepers`, notes `changes`, looks
-/// once more, and sleeps while `changes` is what he noted. Whoever has made a change takes one off `sleepers`, if there
+/// For whom a change is to wake. Whoever finds that he must wait notes `changes`, adds himself to `sleepers`, looks once more, and sleeps
+/// while `changes` is what he noted: one who is taken off before he sleeps finds it changed. Whoever has made a change takes one off `sleepers`, if there
 /// is one, changes `changes` and wakes one. Between the two there is a full barrier on both sides, so that one sees the
 /// other.
 ///

@@ -298,7 +298,12 @@ bool QueueMemory::mark_chain(std::span<bool> used) {
 /// Makes every segment spare that the stream does not go through. Holding the lock of puts, before anything is written.
 /// From what is published alone, so that a repair in which the process is killed is made again by the next.
 void QueueMemory::repair() {
-  const SharedGuard no_gets{control_->gets.lock, {.kind = weft::detail::WaitKind::Queue}};
+  // Without it the stream is written all the same. Whoever gets has been stopped, perhaps, and nobody is to wait for that.
+  SharedLockWord& gets = control_->gets.lock;
+  constexpr std::chrono::milliseconds kPatience{5};
+  const bool no_gets = gets.try_lock() || gets.lock_until(Deadline::after(kPatience), weft::detail::Interruptible::No, {.kind = weft::detail::WaitKind::Queue});
+  if (!no_gets) return;
+  const std::unique_ptr<SharedLockWord, void (*)(SharedLockWord*)> unlock{&gets, [](SharedLockWord* lock) { (void)lock->unlock(); }};
   const std::size_t count = control_->segments;
   const auto used = std::make_unique<bool[]>(count);
   if (!mark_chain({used.get(), count})) return;

@@ -17,6 +17,7 @@
 
 #include "engine/descriptor.hpp"
 #include "port/passed_descriptors.hpp"
+#include "port/pidfd.hpp"
 #include "port/socket_calls.hpp"
 
 namespace weft::detail {
@@ -32,7 +33,7 @@ struct Head {
 
 class Sender {
  public:
-  explicit Sender(int socket) : socket_{socket} {}
+  Sender(int socket, int reader) : socket_{socket}, reader_{reader} {}
   Sender(const Sender&) = delete;
   Sender& operator=(const Sender&) = delete;
   ~Sender() {
@@ -72,11 +73,16 @@ class Sender {
         continue;
       }
       descriptor_->drained(seen, Descriptor::Direction::Write);
-      if (const int result = descriptor_->wait(Descriptor::Direction::Write, Deadline::never()); result < 0) return result;
+      const int result = descriptor_->wait(Descriptor::Direction::Write, Deadline::after(kBetweenLooks));
+      if (result == -ETIMEDOUT && port::has_ended(reader_)) return -EPIPE;
+      if (result < 0 && result != -ETIMEDOUT) return result;
     }
   }
 
+  static constexpr std::chrono::milliseconds kBetweenLooks{100};
+
   const int socket_;
+  const int reader_;
   Descriptor* descriptor_ = nullptr;
 };
 
@@ -98,11 +104,11 @@ bool receive(int socket, std::span<std::byte> room, std::vector<OwnedFd>& descri
 
 }  // namespace
 
-bool send_parcel(int socket, const process::Outgoing& parcel) {
+bool send_parcel(int socket, const process::Outgoing& parcel, int reader) {
   const Shield shield;
   const std::span<const OwnedFd> all = parcel.descriptors();
   const Head head{parcel.bytes().size(), all.size()};
-  Sender sender{socket};
+  Sender sender{socket, reader};
   // Head and bytes of a small parcel in one call: half the time of two.
   const auto first = all.first(std::min(all.size(), kMostPassed));
   if (all.size() <= kMostPassed && head.bytes <= 4096) {

@@ -10,9 +10,9 @@
 
 namespace weft::detail {
 
-/// Sends a parcel into a stream socket, blocking as weft blocks, but not interruptible. False: nobody will read it.
-/// Throws: OSError, for more descriptors than may be under way.
-[[nodiscard]] bool send_parcel(int socket, const process::Outgoing& parcel);
+/// Sends a parcel into a stream socket, blocking as weft blocks, but not interruptible. False: nobody will read it; `reader` is the pidfd of
+/// who would, as others may have copies of his end of the socket. Throws: OSError, for more descriptors than may be under way.
+[[nodiscard]] bool send_parcel(int socket, const process::Outgoing& parcel, int reader);
 
 struct ReceivedParcel {
   std::vector<std::byte> bytes;

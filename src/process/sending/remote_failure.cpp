@@ -249,6 +249,10 @@ void send_failure(process::Outgoing& out, const std::exception_ptr& failure, std
     send_standard(out, error);
   } catch (const Cancelled&) {
     send_standard(out, CancelledError{"the work was cancelled in its worker"});
+  } catch (const char* text) {
+    send_unknown(out, "const char*", text);
+  } catch (const std::string& text) {
+    send_unknown(out, "std::string", text);
   } catch (...) {
     send_unknown(out, readable_type(abi::__cxa_current_exception_type()->name()), {});
   }

@@ -39,15 +39,30 @@ namespace {
 
 // ---- the end -----------------------------------------------------------------------------------------------------------
 
-// Threads and children first, as at the end of a main(). Static objects of a forked child are copies: their destructors would remove
-// the parent's files and wait for the parent's threads.
-[[noreturn]] void end_child(int code, WayOut way_out) noexcept {
-  if (way_out == WayOut::Exit) std::exit(code);
-  Threads::all().end_main(*Threads::all().main());
+// Static objects of a forked child are copies: their destructors would remove the parent's files and wait for the parent's threads.
+[[noreturn]] void leave_quickly(int code) noexcept {
   flush_standard_ostreams();
   std::fflush(nullptr);
   process::detail::unlink_own_names();
   ::_exit(code);
+}
+
+// Threads and children first, as at the end of a main().
+[[noreturn]] void end_child(int code, WayOut way_out) noexcept {
+  if (way_out == WayOut::Exit) std::exit(code);
+  Threads::all().end_main(*Threads::all().main());
+  leave_quickly(code);
+}
+
+// exit() calls what was registered last first: what the child itself has registered or made static, then this, and nothing that it has
+// from its parent.
+void leave_quickly_at_exit() noexcept {
+  (void)::on_exit(
+      [](int code, void*) {
+        Threads::all().wait_for_non_daemons();
+        leave_quickly(code);
+      },
+      nullptr);
 }
 
 void report(const char* what, const std::exception_ptr& failure, const port::ThrowTrace& thrown) noexcept {
@@ -130,6 +145,7 @@ void close_standard_input() noexcept {
 
 void live_forked(ProcessState& state, Process* object, int lifeline, bool on_fiber) noexcept {
   live_no_longer_than(lifeline);
+  leave_quickly_at_exit();
   struct Life {
     ProcessState& state;
     Process* object;
@@ -152,6 +168,7 @@ void live_forked(ProcessState& state, Process* object, int lifeline, bool on_fib
 }
 
 void live_sent(int socket, WayOut way_out) noexcept {
+  if (way_out == WayOut::QuickExit) leave_quickly_at_exit();
   std::optional<ReceivedParcel> parcel;
   UniqueFunction<void()> work;
   const int refused = run_guarded(", as it received what to do", [&] {

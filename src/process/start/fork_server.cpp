@@ -76,6 +76,13 @@ class Message {
 
 }  // namespace
 
+namespace {
+
+constexpr std::chrono::milliseconds kBetweenLooks{500};
+constexpr int kMostLooksInVain = 6;
+
+}  // namespace
+
 // ---- in the process that has children ----------------------------------------------------------------------------------
 
 ForkServer& ForkServer::instance() noexcept {
@@ -171,7 +178,7 @@ std::optional<ForkServer::Reply> ForkServer::ask(const Request& request, int att
   Message answer{&reply, sizeof reply};
   if (received) answer.expect_descriptor();
   const int asked = transfer(true, &question.message);
-  if (asked < 0 && !means_closed(-asked)) throw OSError{-asked, "send a request to", "the fork server"};
+  if (asked < 0 && asked != -ETIMEDOUT && !means_closed(-asked)) throw OSError{-asked, "send a request to", "the fork server"};
   if (asked != sizeof sent || transfer(false, &answer.message) != sizeof reply) {
     bury();
     return std::nullopt;
@@ -185,13 +192,20 @@ int ForkServer::transfer(bool sends, void* message) {
   auto* header = static_cast<msghdr*>(message);
   if (!control_->enter()) return -EBADF;
   int result = 0;
+  int looks_in_vain = 0;
   for (;;) {
     const std::uint64_t seen = control_->readiness(direction);
     result = static_cast<int>(sends ? port::sys_sendmsg(control_->fd(), header, MSG_DONTWAIT)
                                     : port::sys_recvmsg(control_->fd(), header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
     if (result != -EAGAIN) break;
     control_->drained(seen, direction);
-    if (const int waited = control_->wait(direction, Deadline::never()); waited < 0) {
+    const int waited = control_->wait(direction, Deadline::after(kBetweenLooks));
+    if (waited == -ETIMEDOUT) {
+      // One that a signal has stopped is as good as gone: nobody can wait here for it to be continued, and all who start processes wait.
+      looks_in_vain = port::is_stopped_child(end_.get()) ? looks_in_vain + 1 : 0;
+      if (looks_in_vain < kMostLooksInVain) continue;
+    }
+    if (waited < 0) {
       result = waited;
       break;
     }

@@ -1,6 +1,7 @@
 #include "process/start/launch.hpp"
 
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +25,12 @@ namespace {
 OwnedFd pidfd_of_child(pid_t pid, const std::string& whom) {
   const int end = port::pidfd_open(pid);
   if (end >= 0) return OwnedFd{end};
+  if (end == -ESRCH) {
+    // It has ended, and the kernel has buried it, as this program ignores SIGCHLD: what is followed is as if it were its pidfd.
+    OwnedFd ended{::eventfd(1, EFD_CLOEXEC)};
+    if (ended) return ended;
+    throw OSError{errno, "follow the end of", whom};
+  }
   port::kill_and_bury(pid);
   throw OSError{-end, "open a pidfd of", whom};
 }
@@ -58,7 +65,7 @@ Launched launch_by_spawn(const process::Outgoing& parcel, const std::string& who
   launched.end = pidfd_of_child(launched.pid, whom);
   try {
     // If nobody reads it, the child has ended already: its exit code tells how.
-    (void)send_parcel(way.fd(), parcel);
+    (void)send_parcel(way.fd(), parcel, launched.end.get());
   } catch (...) {
     port::kill_and_bury(launched.pid);
     throw;
@@ -78,7 +85,7 @@ Launched launch_by_fork_server(const process::Outgoing& parcel, const std::strin
     if (!child) continue;
     theirs.reset();
     try {
-      (void)send_parcel(way.fd(), parcel);
+      (void)send_parcel(way.fd(), parcel, child->end.get());
     } catch (...) {
       ForkServer::instance().discard(*child);
       throw;

@@ -133,7 +133,7 @@ void ProcessState::begin_start(const Process* object) {
   require_open("start");
   Processes& processes = Processes::all();
   const std::shared_ptr<ProcessState> self = processes.current();
-  if (self->daemon()) {
+  if (self->daemon() && !self->may_have_children_.load(std::memory_order_relaxed)) {
     throw InvalidStateError{"start " + quoted_name() + ": process \"" + self->name() +
                             "\" is daemonic, and such a process may have no children, as nobody would wait for them"};
   }
@@ -151,6 +151,10 @@ Launched ProcessState::launch(Process* object, OwnedFd theirs) {
   const std::string whom = quoted_name();
   process::detail::WaitBoard::ensure();
   // An object of a class of the program's own exists here only.
+  if (object && method_.value_or(StartMethod::Fork) != StartMethod::Fork) {
+    throw InvalidStateError{"start " + whom + ": an object of a class that derives from Process can be started by fork only, as its other "
+                            "members would not be sent; a Process itself, with a callable and arguments, by any method"};
+  }
   const StartMethod method = object ? StartMethod::Fork : method_.value_or(Processes::all().default_method());
   (void)Processes::all().authkey();  // from here on parent and child know the same one
   flush_standard_streams();          // a forked child would write it a second time, others would be ahead of it
@@ -333,7 +337,20 @@ void ProcessState::set_awaited() noexcept {
   awaited_ = true;
 }
 
-void ProcessState::signal_plainly(int signal) noexcept { port::pidfd_signal(end_fd(), signal); }
-int ProcessState::end_fd() const noexcept { return end_->fd(); }
+void ProcessState::signal_plainly(int signal) noexcept {
+  if (!end_->enter()) return;
+  port::pidfd_signal(end_->fd(), signal);
+  end_->leave();
+}
+
+// The thread sleeps, whatever context it runs, as in Threads::wait_for_non_daemons(). Exit codes are left to the system. A handle that another
+// thread closes is one of a child that has ended.
+void ProcessState::await_plainly(Deadline deadline) noexcept {
+  if (!end_->enter()) return;
+  pollfd polled{end_->fd(), POLLIN, 0};
+  while (port::sys_ppoll(&polled, 1, deadline.is_never() ? -1 : deadline.remaining().count()) <= 0 && !deadline.has_passed()) {
+  }
+  end_->leave();
+}
 
 }  // namespace weft::detail

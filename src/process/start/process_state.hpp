@@ -55,6 +55,8 @@ class ProcessState : public std::enable_shared_from_this<ProcessState> {
   void set_name(std::string name);
   [[nodiscard]] bool daemon() const noexcept { return daemon_.load(std::memory_order_relaxed); }
   void set_daemon(bool daemon);
+  /// Of the calling process: though it is a daemon.
+  void allow_children() noexcept { may_have_children_.store(true, std::memory_order_relaxed); }
   [[nodiscard]] pid_t pid();
   /// Of one that has been started; whether closed or not.
   [[nodiscard]] pid_t plain_pid() const noexcept { return pid_.load(std::memory_order_acquire); }
@@ -69,7 +71,7 @@ class ProcessState : public std::enable_shared_from_this<ProcessState> {
   [[nodiscard]] bool must_be_awaited() const noexcept { return !daemon() && !awaited_; }
   void set_awaited() noexcept;
   void signal_plainly(int signal) noexcept;
-  [[nodiscard]] int end_fd() const noexcept;
+  void await_plainly(Deadline deadline) noexcept;
 
  private:
   void begin_start(const Process* object);
@@ -90,6 +92,7 @@ class ProcessState : public std::enable_shared_from_this<ProcessState> {
   std::string name_;
   std::string number_;  // "1:2", given with the name or at the start
   std::atomic<bool> daemon_{false};
+  std::atomic<bool> may_have_children_{false};
   bool closed_ = false;
   bool awaited_ = false;
   std::optional<int> exit_code_;

@@ -141,18 +141,6 @@ void Processes::set_authkey(std::string key) {
 
 // ---- the end of the program ----------------------------------------------------------------------------------------------
 
-namespace {
-
-/// The thread sleeps, whatever context it runs, as in Threads::wait_for_non_daemons(). Exit codes are left to the system.
-void wait_plainly(int end, Deadline deadline) noexcept {
-  pollfd polled{end, POLLIN, 0};
-  while (port::sys_ppoll(&polled, 1, deadline.is_never() ? -1 : deadline.remaining().count()) <= 0) {
-    if (deadline.has_passed()) return;
-  }
-}
-
-}  // namespace
-
 // Daemons are told at once, and have time while the others are waited for. One that does not heed it is killed: by its lifeline it would
 // die anyway, but after this process, unseen. A process that others wait for may start more of them meanwhile, by threads of this one.
 void Processes::end_children() noexcept {
@@ -166,7 +154,7 @@ void Processes::end_children() noexcept {
     return found == children_.end() ? nullptr : *found;
   };
   while (const std::shared_ptr<ProcessState> other = find_other()) {
-    wait_plainly(other->end_fd(), Deadline::never());
+    other->await_plainly(Deadline::never());
     other->set_awaited();
   }
   const auto daemons = children();
@@ -174,9 +162,9 @@ void Processes::end_children() noexcept {
   const Deadline grace = Deadline::after(kGraceOfDaemons);
   for (const auto& child : daemons) {
     if (!child->daemon()) continue;
-    wait_plainly(child->end_fd(), grace);
+    child->await_plainly(grace);
     child->signal_plainly(SIGKILL);
-    wait_plainly(child->end_fd(), Deadline::never());
+    child->await_plainly(Deadline::never());
   }
 }
 

@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -72,7 +74,8 @@ void require_main_line(const char* method) {
   throw InvalidStateError{std::string{"start a process by "} + method +
                           ": the child is this program started anew, and main() does not tell it apart from an ordinary run. Add the line\n"
                           "    weft::process::main(argc, argv);\n"
-                          "as the first of main(int argc, char** argv), or start the process by weft::fork"};
+                          "as the first of main(int argc, char** argv), or start the process by weft::fork. If it is there, main() has not begun "
+                          "yet: make what starts processes in main(), or as a static object of a function, not at namespace scope"};
 }
 
 pid_t start_program_anew(const std::string& what, int fd, const std::string& whom) {
@@ -110,6 +113,7 @@ void process::main(int argc, char** argv) {
     ::_exit(2);
   }
   ::fcntl(kSocketOfChild, F_SETFD, FD_CLOEXEC);
+  ::prctl(PR_SET_NAME, program_invocation_short_name);  // for ps and pkill, to whom it was "exe"
   // For processes that this one starts: the arguments without the mark.
   for (int i = 1; i < argc; ++i) argv[i] = argv[i + 1];
   arguments.store(argv, std::memory_order_release);

@@ -87,7 +87,7 @@ bool WaitBoard::install(OwnedFd memory) noexcept {
 // Only its head takes memory; of the rest each seat what is reserved as it is taken.
 void WaitBoard::ensure() noexcept {
   static_assert(sizeof(Head) <= kHeadBytes);
-  if (of_family()) return;
+  if (of_family() || !is_within_file_size_limit(kBoardBytes)) return;
   OwnedFd memory{::memfd_create("weft-waits", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
   if (!memory || ::ftruncate(memory.get(), static_cast<off_t>(kBoardBytes)) != 0 ||
       ::fallocate(memory.get(), 0, 0, static_cast<off_t>(kHeadBytes)) != 0) {
