@@ -459,8 +459,9 @@ pid_t pid_of_fork_server() {
 TEST(AForkServer, ThatIsStoppedIsReplaced) {
   const int code = in_child([] {
     process::start_forkserver();
-    const pid_t stopped = pid_of_fork_server();
-    if (stopped == 0) return 2;
+    pid_t stopped = 0;
+    // It has no command line yet as posix_spawn() returns.
+    if (!eventually([&] { return (stopped = pid_of_fork_server()) != 0; })) return 2;
     ::kill(stopped, SIGSTOP);
     Process process{forkserver, [] { ::_exit(5); }};
     process.start();

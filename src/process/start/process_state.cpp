@@ -297,7 +297,8 @@ int ProcessState::take_exit_code() noexcept {
   const Shield shield;
   const bool certain = self_buried_ || (server_ == 0 && port::is_unburied_child(end_->fd()));
   const Deadline patience = Deadline::after(certain ? std::chrono::milliseconds{5'000} : std::chrono::milliseconds{200});
-  for (int i = 0; !patience.has_passed(); ++i) {
+  const int looks = certain ? 500 : 100;  // so many at least: a machine that stood still meanwhile has used up the time, but not these
+  for (int i = 0; i < looks || !patience.has_passed(); ++i) {
     if (const auto known = port::exit_code_of_stranger(end_->fd())) return *known;
     if (const auto taken = server_ == 0 ? port::take_exit_code(end_->fd()) : std::nullopt) return *taken;
     sleep_for(std::chrono::milliseconds{i < 100 ? 1 : 10});
