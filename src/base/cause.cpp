@@ -11,7 +11,7 @@ std::string cause_of(const std::exception_ptr& failure) {
   } catch (const std::exception& error) {
     return error.what();
   } catch (const char* text) {
-    return text;
+    return text ? text : "a null pointer that was thrown";
   } catch (const std::string& text) {
     return text;
   } catch (...) {

@@ -32,7 +32,7 @@ std::string detail::describe(const std::exception_ptr& exception) {
   } catch (const std::exception& error) {
     return port::demangled(typeid(error).name()) + ": " + error.what();
   } catch (const char* text) {
-    return std::string{"a text that was thrown: "} + text;
+    return text ? std::string{"a text that was thrown: "} + text : "a null pointer that was thrown";
   } catch (const std::string& text) {
     return "a std::string that was thrown: " + text;
   } catch (...) {

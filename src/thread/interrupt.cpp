@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <weft/detail/context.hpp>
@@ -76,15 +77,20 @@ class InterruptScope::Watch {
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
 
-  ~Watch() {
+  ~Watch() { (void)end(); }
+
+  int end() noexcept {
+    if (std::exchange(ended_, true)) return 0;
     for (const Before& one : before_) ::sigaction(one.signal, &one.action, nullptr);
     end_thread();
-    if (!stopped_) return;
-    context_.interrupted_by.store(0, std::memory_order_relaxed);
-    detail::forget_stopped_scope(context_);
+    // From here on no signal comes here, and the thread has done what it does for one.
+    const bool heard = context_.interrupted_by.load(std::memory_order_relaxed) < 0;
+    if (stopped_) {
+      context_.interrupted_by.store(0, std::memory_order_relaxed);
+      detail::forget_stopped_scope(context_);
+    }
+    return heard ? 0 : came.load(std::memory_order_relaxed);
   }
-
-  [[nodiscard]] bool heard() const noexcept { return context_.interrupted_by.load(std::memory_order_relaxed) < 0; }
 
  private:
   void end_thread() noexcept {
@@ -120,6 +126,7 @@ class InterruptScope::Watch {
   std::vector<Before> before_;
   std::thread thread_;
   std::atomic<bool> ending_{false};
+  bool ended_ = false;
   bool stopped_ = false;  // the thread's, until it has been joined
 };
 
@@ -141,7 +148,7 @@ InterruptScope::~InterruptScope() {
 }
 
 int InterruptScope::signal() const noexcept { return came.load(std::memory_order_relaxed); }
-int InterruptScope::unheard_signal() const noexcept { return watch_->heard() ? 0 : signal(); }
+int InterruptScope::end() noexcept { return watch_->end(); }
 
 void end_by_signal(int signal) {
   ::signal(signal, SIG_DFL);

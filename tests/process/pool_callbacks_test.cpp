@@ -13,6 +13,7 @@
 
 #include <weft/fiber/runtime.hpp>
 #include <weft/fiber/spawn.hpp>
+#include <weft/fiber/this_fiber.hpp>
 #include <weft/futures/when.hpp>
 #include <weft/io/blocking.hpp>
 #include <weft/process/process_pool_executor.hpp>
@@ -136,6 +137,35 @@ TYPED_TEST(PoolCallbacks, OfAMapAreNotCalledForOneThatIsTerminated) {
     EXPECT_TRUE(all.cancelled());
     EXPECT_THROW((void)all.get(), CancelledError);
     EXPECT_EQ(calls, 0);
+  });
+}
+
+TYPED_TEST(PoolCallbacks, AMapOfWhichSomeIsDoneAndSomeRunsEndsWithItsPool) {
+  TypeParam::run([] {
+    process::Pool pool{1};
+    // The first is done, the second runs, the third waits.
+    const auto nap = [](long n) {
+      if (n == 2) ::pause();
+      return n;
+    };
+    auto all = pool.map_async(nap, std::vector<long>{1, 2, 3}, 1);
+    EXPECT_TRUE(eventually([&] { return all.running(); }));
+    sleep_for(20ms);
+    pool.terminate();
+    EXPECT_TRUE(all.wait_for(10s));
+    EXPECT_THROW((void)all.get(), CancelledError);
+  });
+}
+
+TYPED_TEST(PoolCallbacks, AreDroppedWhenTheyHaveBeenCalled) {
+  TypeParam::run([] {
+    process::Pool pool{1};
+    const auto held = std::make_shared<int>(0);
+    auto one = pool.apply_async(process::Callbacks{[held](int) {}}, twice, 1);
+    auto other = pool.map_async(process::Callbacks{[held](std::vector<long>& all) { all.clear(); }}, square, std::vector<long>{1});
+    one.wait();
+    EXPECT_TRUE(other.get().empty()) << "they may change it";
+    EXPECT_TRUE(eventually([&] { return held.use_count() == 1; }));
   });
 }
 

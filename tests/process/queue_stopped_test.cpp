@@ -9,6 +9,7 @@
 
 #include <weft/detail/byte_queue.hpp>
 #include <weft/process/queue.hpp>
+#include <weft/process/simple_queue.hpp>
 #include <weft/queue/select.hpp>
 
 #include "process/queue/queue_memory.hpp"
@@ -103,6 +104,19 @@ TEST(ProcessQueueAndAStoppedProcess, APutThatHasSomethingToRepairGoesOnWithoutIt
   EXPECT_EQ(queue.memory().control().needs_repair, 1u) << "the next one may have more luck";
   EXPECT_TRUE(queue.put(bytes_of(large), Deadline::after(kPatience), MayWait::Yes));
   EXPECT_EQ(queue.memory().control().needs_repair, 0u);
+}
+
+// It has no bound, so that nobody asks whether it was put.
+TEST(ProcessQueueAndAStoppedProcess, APutIntoASimpleQueueIsNotLost) {
+  struct Open : process::SimpleQueue<int> {
+    process::detail::QueueControl& control() { return bytes("look into").memory().control(); }
+  } queue;
+  Child holder = holder_of(queue.control().puts.lock);
+  std::thread putter{[&] { queue.put(7); }};
+  std::this_thread::sleep_for(200ms);
+  holder.kill();
+  putter.join();
+  EXPECT_EQ(queue.get_for(kPatience), 7);
 }
 
 }  // namespace

@@ -54,7 +54,8 @@ class QueueHandle {
     if (!item) weft::detail::throw_queue_shut_down("get from");
     return std::move(*item);
   }
-  /// Nothing: no item, now or in time, or none will come.
+  /// Nothing: no item, now or in time, or none will come; or, after 0.1 s, a process that was stopped in the middle of a get keeps all others
+  /// from it.
   [[nodiscard]] std::optional<T> try_get() { return take("get from", Deadline::already(), MayWait::No); }
   template <class Rep, class Period>
   [[nodiscard]] std::optional<T> get_for(std::chrono::duration<Rep, Period> timeout) {

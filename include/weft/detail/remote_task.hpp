@@ -10,6 +10,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -262,35 +263,37 @@ class RemoteResult : public FutureResult<R>, public RemoteTask {
   void call_back(DoneHook& hook) noexcept override { core->call_back(*this, hook); }
 };
 
-/// Calls what is to be told of an end. A value is still there, as nobody has seen it.
-template <class OnResult, class OnError, class R>
-void tell_of_end(OnResult& on_result, OnError& on_error, const std::exception_ptr& failure, FutureResult<R>& result) noexcept {
+/// Calls what is to be told of an end, once. A value is still there, as nobody has seen it.
+template <class Callbacks, class R>
+void tell_of_end(std::optional<Callbacks>& callbacks, const std::exception_ptr& failure, FutureResult<R>& result) noexcept {
   try {
     if (failure) {
-      on_error(failure);
+      callbacks->error_callback(failure);
     } else if constexpr (std::is_void_v<R>) {
-      on_result();
+      callbacks->callback();
     } else {
-      on_result(std::as_const(result.view()));
+      callbacks->callback(result.view());
     }
   } catch (...) {
     report_callback_failure(std::current_exception());
   }
+  callbacks.reset();  // the future may be kept for long, even by what they hold
 }
 
 /// With what is told of its end.
-template <class R, class OnResult, class OnError>
+template <class R, class Callbacks>
 class ToldResult final : public RemoteResult<R> {
  public:
-  ToldResult(std::shared_ptr<ProcessPoolCore> pool, RemoteLimits limits, OnResult on_result, OnError on_error)
-      : RemoteResult<R>{std::move(pool), limits}, on_result_(std::move(on_result)), on_error_(std::move(on_error)) {}
+  ToldResult(std::shared_ptr<ProcessPoolCore> pool, RemoteLimits limits, Callbacks callbacks)
+      : RemoteResult<R>{std::move(pool), limits}, callbacks_(std::move(callbacks)) {}
 
   bool tells() const noexcept override { return true; }
-  void tell() noexcept override { tell_of_end(on_result_, on_error_, FutureState::failure(), *this); }
+  void tell() noexcept override { tell_of_end(callbacks_, FutureState::failure(), *this); }
 
  private:
-  OnResult on_result_;
-  OnError on_error_;
+  void abandon() noexcept override { callbacks_.reset(); }
+
+  std::optional<Callbacks> callbacks_;
 };
 
 /// Makes the task of a call that nobody is told of.

@@ -7,10 +7,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include <weft/process/parcel.hpp>
 
@@ -98,17 +100,13 @@ void serialize_by(Archive& archive, T& value) {
   }
 }
 
-struct NamesSerialize {
-  int serialize;
-};
+/// It has a function for archives, but not what is called: one direction only, for example.
 template <class T>
-struct NamesItTwice : T, NamesSerialize {};
-template <class T>
-concept HasMemberSerialize = std::is_class_v<T> && !std::is_final_v<T> && !requires { &NamesItTwice<T>::serialize; };
-
-/// It has functions of these names for archives, but not those that are called.
-template <class T>
-concept Misfits = HasMemberSerialize<T> || requires(T& value, process::Outgoing& out) { value.save(out); } ||
+concept Misfits = requires(T& value, process::Outgoing& out) { value.serialize(out); } ||
+                  requires(T& value, process::Incoming& in) { value.serialize(in); } ||
+                  requires(T& value, process::Outgoing& out) { value.serialize(out, 0U); } ||
+                  requires(T& value, process::Incoming& in) { value.serialize(in, 0U); } ||
+                  requires(T& value, process::Outgoing& out) { value.save(out); } ||
                   requires(T& value, process::Incoming& in) { value.load(in); };
 
 template <class T>
@@ -220,9 +218,18 @@ template <class R, class C>
 struct ClassOfMember<R (C::*)() noexcept> {
   using type = C;
 };
-/// A container or path by its base class, to which it adds members, which would be lost.
 template <class T>
-concept AddsToContents = requires { &T::clear; } && (sizeof(T) > sizeof(typename ClassOfMember<decltype(&T::clear)>::type));
+inline constexpr bool is_vector_or_string = false;
+template <class T, class A>
+inline constexpr bool is_vector_or_string<std::vector<T, A>> = true;
+template <class C, class T, class A>
+inline constexpr bool is_vector_or_string<std::basic_string<C, T, A>> = true;
+/// A container or path by its base class, to which it adds members, which would be lost. Not those of other libraries, whose bases are parts
+/// of themselves.
+template <class T, class Base>
+concept AddsTo = sizeof(T) > sizeof(Base) && (std::is_aggregate_v<T> || is_vector_or_string<Base> || PathLike<Base>);
+template <class T>
+concept AddsToContents = requires { &T::clear; } && AddsTo<T, typename ClassOfMember<decltype(&T::clear)>::type>;
 /// The receiver's order or hash would be another one.
 template <class T>
 concept HasStatefulOrder = (requires { typename T::key_compare; } && !std::is_empty_v<typename T::key_compare>) ||

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -113,10 +114,12 @@ class GatheredChunks final : public Gathered<std::vector<R>> {
 
   void one_is_done(std::size_t, FutureState&) noexcept override {
     if (!this->count_down()) return;
-    for (const Chunk& chunk : chunks_) {
-      if (chunk.cancelled()) return void(this->cancel());
+    if (std::any_of(chunks_.begin(), chunks_.end(), [](const Chunk& chunk) { return chunk.cancelled(); })) {
+      nothing_is_left_.store(true, std::memory_order_relaxed);  // for take_back(), which is called in the next line
+      (void)this->cancel();
+    } else {
+      gather();
     }
-    gather();
   }
 
   void gather() noexcept {
@@ -139,6 +142,7 @@ class GatheredChunks final : public Gathered<std::vector<R>> {
   }
   // All or nothing: of a chunk that begins meanwhile nobody sees the results.
   bool take_back() noexcept override {
+    if (nothing_is_left_.load(std::memory_order_relaxed)) return true;
     if (begun_elsewhere()) return false;
     for (Chunk& chunk : chunks_) (void)chunk.cancel();
     return true;
@@ -151,6 +155,7 @@ class GatheredChunks final : public Gathered<std::vector<R>> {
     return this->done();
   }
   void call_back(DoneHook& hook) noexcept override { core_->call_back(*this, hook); }
+  void abandon() noexcept override { callbacks_.reset(); }
 
   // When it is the turn of what is called.
   class Publish final : public DoneHook {
@@ -158,7 +163,7 @@ class GatheredChunks final : public Gathered<std::vector<R>> {
     void on_done(FutureState& future) noexcept override {
       if constexpr (kTells) {
         auto& self = static_cast<GatheredChunks&>(future);
-        tell_of_end(self.callbacks_.callback, self.callbacks_.error_callback, future.failure(), self);
+        tell_of_end(self.callbacks_, future.failure(), self);
       }
       future.publish();
     }
@@ -166,18 +171,18 @@ class GatheredChunks final : public Gathered<std::vector<R>> {
 
   const std::shared_ptr<ProcessPoolCore> core_;
   std::vector<Chunk> chunks_;
-  Callbacks callbacks_;
+  std::atomic<bool> nothing_is_left_{false};
+  std::optional<Callbacks> callbacks_;
   Publish publish_;
 };
 
 /// Makes tasks with what apply_async() is to call.
-template <class OnResult, class OnError>
+template <class Callbacks>
 struct ToldTasks {
-  OnResult on_result;
-  OnError on_error;
+  Callbacks callbacks;
   template <class R>
   [[nodiscard]] RemoteResult<R>* make(const std::shared_ptr<ProcessPoolCore>& core, RemoteLimits limits) {
-    return new ToldResult<R, OnResult, OnError>{core, limits, std::move(on_result), std::move(on_error)};
+    return new ToldResult<R, Callbacks>{core, limits, std::move(callbacks)};
   }
 };
 
@@ -366,8 +371,8 @@ class Pool {
   }
   template <class OnResult, class OnError, class F, class... Args>
   auto apply_async(Callbacks<OnResult, OnError> callbacks, F&& callable, Args&&... args) {
-    return weft::detail::submit_given(weft::detail::ToldTasks<OnResult, OnError>{std::move(callbacks.callback), std::move(callbacks.error_callback)},
-                                      core_, weft::detail::limits_of(*core_, {}), std::forward<F>(callable), std::forward<Args>(args)...);
+    return weft::detail::submit_given(weft::detail::ToldTasks<Callbacks<OnResult, OnError>>{std::move(callbacks)}, core_,
+                                      weft::detail::limits_of(*core_, {}), std::forward<F>(callable), std::forward<Args>(args)...);
   }
 
   /// The results for all elements, in their order, waited for; nothing, if the function returns nothing.

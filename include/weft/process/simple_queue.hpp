@@ -20,7 +20,7 @@ class SimpleQueue : public detail::QueueHandle<T> {
                        std::source_location site = std::source_location::current())
       : detail::QueueHandle<T>{'s', 0, Label{name, site}} {}
 
-  void put(const T& item) { (void)this->put_item(item, Deadline::already(), MayWait::No); }
+  void put(const T& item) { (void)this->put_item(item, Deadline::never(), MayWait::Yes); }
 
  private:
   friend struct Transfer<SimpleQueue>;

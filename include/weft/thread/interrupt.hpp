@@ -34,8 +34,9 @@ class InterruptScope {
 
   /// The signal that came; 0: none.
   [[nodiscard]] int signal() const noexcept;
-  /// The same, while nothing has thrown KeyboardInterrupt because of it: it came when nothing blocked any more.
-  [[nodiscard]] int unheard_signal() const noexcept;
+  /// Ends it now: the handlers found are put back. The signal that has come and because of which nothing has thrown KeyboardInterrupt, as
+  /// nothing blocked any more; 0: none.
+  int end() noexcept;
 
  private:
   class Watch;
@@ -54,13 +55,13 @@ int interruptible(F&& body) {
   int signal = 0;
   int value = 0;
   try {
-    const InterruptScope interrupts{SIGINT, SIGTERM};
+    InterruptScope interrupts{SIGINT, SIGTERM};
     if constexpr (std::is_void_v<std::invoke_result_t<F>>) {
       std::forward<F>(body)();
     } else {
       value = std::forward<F>(body)();
     }
-    signal = interrupts.unheard_signal();
+    signal = interrupts.end();
   } catch (const KeyboardInterrupt& interrupt) {
     signal = interrupt.signal();
   }

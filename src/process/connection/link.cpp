@@ -237,7 +237,7 @@ void Link::settle_in_this_process() noexcept {
         seen = process_.load(std::memory_order_acquire);
       } else if (process_.compare_exchange_weak(seen, settled + 1, std::memory_order_acquire)) {
         if (!receiving_.locked()) {
-          parent_has_rest_ = within_message();  // whoever is about it there goes on with it; but this was left by one who ran out of time
+          parent_has_rest_ = parent_has_rest_ || within_message();  // whoever is about it there goes on with it; but this was left by one who ran out of time
           partial_ = Partial{};
         }
         std::construct_at(&receiving_, "receiving end of a connection");

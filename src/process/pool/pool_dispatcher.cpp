@@ -275,7 +275,7 @@ int64_t ProcessPool::end_late() noexcept {
       if (!worker->leaving) continue;
       const PoolBoard& board = worker->link->board();
       const auto stage = board.stage.load(std::memory_order_acquire);
-      if (worker->cannot_be_told) {
+      if (worker->cannot_be_told && stage == PoolBoard::Stage::Ready) {
         late.push_back(worker.get());
         continue;
       }
@@ -388,7 +388,7 @@ void ProcessPool::count_death(const Worker& worker, int exit_code) noexcept {
   const PoolBoard& board = worker.link->board();
   const auto stage = board.stage.load(std::memory_order_acquire);
   if (stage == PoolBoard::Stage::InitializerFailed) return break_down(initializer_failure(board));
-  if (stage == PoolBoard::Stage::Retired || worker.leaving || board.closing.load(std::memory_order_relaxed) != 0) return;
+  if (stage == PoolBoard::Stage::Retired || (worker.leaving && !worker.cannot_be_told) || board.closing.load(std::memory_order_relaxed) != 0) return;
   if (now() - worker.started_at > kSettled) deaths_in_a_row_ = 0;
   // One that was there when the last one was counted tells nothing new: what ended both of them came from outside.
   if (deaths_in_a_row_ != 0 && worker.started_at < last_counted_) return;

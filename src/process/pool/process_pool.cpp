@@ -236,14 +236,36 @@ void ProcessPool::publish(RemoteTask& task) noexcept {
 
 // What gathers results takes its time, and its future may be waited for by what is being called at this moment.
 void ProcessPool::publish_aside(RemoteTask& task) noexcept {
-  const auto publish = [self = shared_pool(), &task] {
-    if (task.future().publish_if(DoneHook::Calls::Gatherers) == DoneHook::Calls::Users) return self->publish_in_turn(task);
-    self->leave(task);
-  };
+  constexpr unsigned kMostGathering = 32;  // a future that is put together may have callbacks of its own, which wait
+  {
+    const std::lock_guard guard{lock_};
+    to_gather_.push_back(task);
+    if (gathering_ == kMostGathering) return;
+    ++gathering_;
+  }
   try {
-    result_helpers().submit(publish);
+    result_helpers().submit([self = shared_pool()] { self->gather_all(); });
   } catch (...) {
-    publish();  // there is no thread to be had
+    gather_all();  // there is no thread to be had
+  }
+}
+
+void ProcessPool::gather_all() noexcept {
+  for (;;) {
+    RemoteTask* task = nullptr;
+    {
+      const std::lock_guard guard{lock_};
+      task = to_gather_.pop_front();
+      if (!task) {
+        --gathering_;
+        return;
+      }
+    }
+    if (task->future().publish_if(DoneHook::Calls::Gatherers) == DoneHook::Calls::Users) {
+      publish_in_turn(*task);
+    } else {
+      leave(*task);
+    }
   }
 }
 
@@ -540,14 +562,22 @@ std::vector<int> ProcessPool::workers_needed_for_room() {
   return all_workers();
 }
 
-// The end needs every task that has been begun. One stands for them: that which has been begun for the longest; if others hang, it will be their
+// With the lock: of those that are not known to be done.
+bool ProcessPool::has_begun_any(const Worker& worker) noexcept {
+  for (std::uint64_t index = worker.reaped; index != worker.filled; ++index) {
+    if (worker.link->slot(index).state.load(std::memory_order_acquire) == SlotState::Taken) return true;
+  }
+  return false;
+}
+
+// The end needs every task that has been begun. What has not been may go to another worker. One stands for them: that which has been begun for the longest; if others hang, it will be their
 // turn.
 std::vector<int> ProcessPool::workers_needed_for_end() {
   const std::lock_guard guard{lock_};
   if (limited_ != 0 || terminated_.load(std::memory_order_relaxed) || is_any_result_on_its_way()) return {};
   const Worker* longest = nullptr;
   for (const auto& worker : workers_) {
-    if (worker->leaving || worker->in_flight == 0) continue;
+    if (worker->leaving || worker->in_flight == 0 || !has_begun_any(*worker)) continue;
     if (!longest || worker->busy_since < longest->busy_since) longest = worker.get();
   }
   return longest ? std::vector{longest->pid} : std::vector<int>{};

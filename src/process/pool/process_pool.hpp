@@ -200,6 +200,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   [[nodiscard]] std::vector<int> workers_needed_for_room();
   [[nodiscard]] std::vector<int> workers_needed_for_end();
   [[nodiscard]] bool is_any_result_on_its_way() const noexcept;
+  [[nodiscard]] static bool has_begun_any(const Worker& worker) noexcept;
   void explain_as(const char* where, char* text, std::size_t room) const noexcept;
   std::size_t drain() noexcept;
   std::size_t finish(Ended& ended) noexcept;
@@ -220,6 +221,7 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   void drop_request(RemoteTask& task) noexcept;
   void publish(RemoteTask& task) noexcept;
   void publish_aside(RemoteTask& task) noexcept;
+  void gather_all() noexcept;
   void publish_in_turn(RemoteTask& task) noexcept;
   void go_on_calling_back() noexcept;
   void call_back_all() noexcept;
@@ -295,6 +297,8 @@ class ProcessPool final : public ProcessPoolCore, public std::enable_shared_from
   std::int64_t least_limit_ = INT64_MAX;  // the least there has been
   bool more_workers_asked_for_ = false;
   std::string why_broken_;
+  TaskLine to_gather_;
+  unsigned gathering_ = 0;
   TaskLine to_call_back_;
   HookLine late_hooks_;  // of tasks that are done
   bool calling_back_ = false;

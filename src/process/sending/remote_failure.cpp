@@ -250,7 +250,7 @@ void send_failure(process::Outgoing& out, const std::exception_ptr& failure, std
   } catch (const Cancelled&) {
     send_standard(out, CancelledError{"the work was cancelled in its worker"});
   } catch (const char* text) {
-    send_unknown(out, "const char*", text);
+    send_unknown(out, "const char*", text ? text : "");
   } catch (const std::string& text) {
     send_unknown(out, "std::string", text);
   } catch (...) {
