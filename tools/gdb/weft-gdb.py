@@ -11,7 +11,7 @@ import gdb
 
 STATES = {0: "runnable", 1: "waits"}  # of a fiber that does not run (weft/detail/context.hpp)
 WAITS = ["", "sleep", "Lock", "Event", "Condition", "Semaphore", "Queue", "join", "to read", "to write", "helper thread",
-         "RLock", "RWLock", "Once", "select", "Future", "room", "Process"]
+         "RLock", "RWLock", "Once", "select", "Future", "room", "Process", "work"]
 
 
 def elements(vector):
