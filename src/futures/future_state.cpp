@@ -52,21 +52,17 @@ void FutureState::withdraw(Entry& entry) noexcept {
   if (entry.linked) waiters_.remove(entry);
 }
 
-bool FutureState::link_unless_done(DoneHook& hook) noexcept {
-  Guard guard{state_};
-  if (guard.value() & kDone) return false;
-  hook.next = hooks_;
-  hooks_ = &hook;
-  guard.set_value(guard.value() | kHooks);
-  return true;
-}
-
 void FutureState::link(DoneHook& hook) noexcept {
-  if (!link_unless_done(hook)) hook.on_done(*this);
-}
-
-void FutureState::link_callback(DoneHook& hook) noexcept {
-  if (!link_unless_done(hook)) call_back(hook);
+  {
+    Guard guard{state_};
+    if (!(guard.value() & kDone)) {
+      hook.next = hooks_;
+      hooks_ = &hook;
+      guard.set_value(guard.value() | kHooks);
+      return;
+    }
+  }
+  call(hook);
 }
 
 bool FutureState::unlink(DoneHook& hook) noexcept {
@@ -174,7 +170,7 @@ bool FutureState::cancel() noexcept {
   if (!(word() & (kRunning | kDone)) && !take_back()) return false;
   Guard guard{state_};
   if (guard.value() & (kRunning | kDone)) return (guard.value() & kCancelled) != 0;
-  call_each(end(guard, kCancelled), [this](DoneHook& hook) { hook.calls == DoneHook::Calls::Users ? call_back(hook) : hook.on_done(*this); });
+  call_each(end(guard, kCancelled), [this](DoneHook& hook) { call(hook); });
   abandon();  // nobody begins it any more, and a destructor may do anything
   return true;
 }

@@ -3,7 +3,7 @@
 #include <signal.h>
 #include <spawn.h>
 
-namespace weft::detail {
+namespace weft::port {
 
 /// What posix_spawn() is to do to the child: the signals that it blocks, `flags` besides, and then, in their order, the descriptors it gets.
 class SpawnSettings {
@@ -38,4 +38,4 @@ class SpawnSettings {
   int error_ = 0;
 };
 
-}  // namespace weft::detail
+}  // namespace weft::port

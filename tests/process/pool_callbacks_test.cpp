@@ -13,10 +13,10 @@
 
 #include <weft/fiber/runtime.hpp>
 #include <weft/fiber/spawn.hpp>
-#include <weft/fiber/this_fiber.hpp>
 #include <weft/futures/when.hpp>
 #include <weft/io/blocking.hpp>
 #include <weft/process/process_pool_executor.hpp>
+#include <weft/process/queue.hpp>
 
 #include "process/process_kinds.hpp"
 
@@ -144,13 +144,14 @@ TYPED_TEST(PoolCallbacks, AMapOfWhichSomeIsDoneAndSomeRunsEndsWithItsPool) {
   TypeParam::run([] {
     process::Pool pool{1};
     // The first is done, the second runs, the third waits.
-    const auto nap = [](long n) {
-      if (n == 2) ::pause();
-      return n;
+    const auto stay_at_second = [](process::Queue<int> begun) {
+      begun.put(1);
+      if (begun.qsize() == 2) ::pause();
+      return 0;
     };
-    auto all = pool.map_async(nap, std::vector<long>{1, 2, 3}, 1);
-    EXPECT_TRUE(eventually([&] { return all.running(); }));
-    sleep_for(20ms);
+    process::Queue<int> begun;
+    auto all = pool.map_async(stay_at_second, std::vector<process::Queue<int>>(3, begun), 1);
+    EXPECT_TRUE(eventually([&] { return begun.qsize() == 2; }));
     pool.terminate();
     EXPECT_TRUE(all.wait_for(10s));
     EXPECT_THROW((void)all.get(), CancelledError);

@@ -21,6 +21,7 @@
 
 #include <weft/base/error.hpp>
 #include <weft/fiber/this_fiber.hpp>
+#include <weft/process/event.hpp>
 #include <weft/process/lock.hpp>
 #include <weft/process/pool.hpp>
 #include <weft/process/process.hpp>
@@ -230,8 +231,10 @@ int first_pool() {
 
 /// While main() waits for one daemon at its end, another thread closes its handle of the other one, which ended before.
 int closed_while_ending() {
-  weft::Process stubborn{weft::fork, [] {
+  weft::process::Event is_stubborn;
+  weft::Process stubborn{weft::fork, [&] {
                            ::signal(SIGTERM, SIG_IGN);
+                           is_stubborn.set();
                            for (;;) ::pause();
                          }};
   static weft::Process gentle{weft::fork, [] {
@@ -244,7 +247,7 @@ int closed_while_ending() {
     gentle.close();
   }};
   closer.set_daemon(true).start();
-  weft::sleep_for(50ms);
+  is_stubborn.wait();
   return 0;
 }
 

@@ -72,8 +72,6 @@ class FutureState : public Explained {
   [[nodiscard]] bool enlist(Entry& entry) noexcept;
   void withdraw(Entry& entry) noexcept;
   void link(DoneHook& hook) noexcept;
-  /// The same for what users have given: how it is called when the future is done already is the matter of who does the work.
-  void link_callback(DoneHook& hook) noexcept;
   /// False: it is being called, or has been.
   [[nodiscard]] bool unlink(DoneHook& hook) noexcept;
 
@@ -136,7 +134,7 @@ class FutureState : public Explained {
   [[nodiscard]] virtual bool take_back() noexcept { return true; }
   /// Somebody is about to wait for it, who may see to the end himself: whether it is done. Throws: what interrupts a wait.
   virtual bool advance([[maybe_unused]] Deadline deadline) { return false; }
-  /// Calls what users have given, or has it called soon. Of a future that is done, but not by publish().
+  /// Calls what users have given, or has it called soon: when it is given for a future that is done, or that is cancelled.
   virtual void call_back(DoneHook& hook) noexcept { hook.on_done(*this); }
 
   std::atomic<bool> taken_{false};  // the value has been moved out; by one of several handles, perhaps
@@ -146,7 +144,8 @@ class FutureState : public Explained {
   using Guard = ListGuard<std::uint32_t, kList>;
 
   [[nodiscard]] std::uint32_t word() const noexcept { return state_.load(std::memory_order_acquire); }
-  [[nodiscard]] bool link_unless_done(DoneHook& hook) noexcept;
+  /// Of a future that has not just been published.
+  void call(DoneHook& hook) noexcept { hook.calls == DoneHook::Calls::Users ? call_back(hook) : hook.on_done(*this); }
   [[nodiscard]] DoneHook* end(Guard& guard, std::uint32_t how) noexcept;
   [[nodiscard]] static std::size_t holders(const void* explained, std::uint64_t* ids, std::size_t most) noexcept;
 

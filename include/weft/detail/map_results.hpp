@@ -67,6 +67,19 @@ class InStep {
 template <class Executor>
 concept SendsChunks = requires { typename Executor::SendsChunks; };
 
+/// Futures in a row, of which those that have not begun are called off when nobody wants them any more.
+template <class R>
+struct OnTheirWay {
+  OnTheirWay() = default;
+  OnTheirWay(OnTheirWay&&) noexcept = default;
+  OnTheirWay& operator=(OnTheirWay&&) = delete;
+  ~OnTheirWay() {
+    for (Future<R>& future : futures) (void)future.cancel();
+  }
+
+  std::deque<Future<R>> futures;
+};
+
 /// The results of map(), in the order of the inputs: a range to go through once. What is on its way when it is dropped is
 /// called off, as far as it has not begun.
 template <class Executor, class F, class... Ranges>
@@ -86,21 +99,15 @@ class MapResults {
         callable_{std::make_shared<F>(std::move(callable))},
         input_{std::make_unique<Input>(std::move(ranges)...)} {
     if (options_.chunk_size == 0) options_.chunk_size = 1;
-    try {
-      send();
-    } catch (...) {
-      call_off();
-      throw;
-    }
+    send();
   }
   MapResults(MapResults&&) noexcept = default;
   MapResults& operator=(MapResults&&) = delete;
-  ~MapResults() { call_off(); }
 
   /// The next result. Nothing: that was the last. Throws: what the call threw; TimeoutError.
   [[nodiscard]] std::optional<R> next() {
     if (at_ == chunk_.size()) {
-      if (on_their_way_.empty()) return std::nullopt;
+      if (on_their_way_.futures.empty()) return std::nullopt;
       receive();
     }
     ++count_;
@@ -112,11 +119,11 @@ class MapResults {
 
  private:
   void send() {
-    while (!input_->ended() && (options_.look_ahead == 0 || on_their_way_.size() < options_.look_ahead)) {
+    while (!input_->ended() && (options_.look_ahead == 0 || on_their_way_.futures.size() < options_.look_ahead)) {
       std::vector<Arguments> inputs;
       inputs.reserve(std::min<std::size_t>(options_.chunk_size, 1024));
       while (inputs.size() < options_.chunk_size && !input_->ended()) inputs.push_back(input_->next());
-      on_their_way_.push_back(submit(std::move(inputs)));
+      on_their_way_.futures.push_back(submit(std::move(inputs)));
     }
   }
 
@@ -134,23 +141,19 @@ class MapResults {
   }
 
   void receive() {
-    if (!on_their_way_.front().wait_until(options_.deadline)) throw_map_timeout(count_);
-    Future<Chunk> future = std::move(on_their_way_.front());
-    on_their_way_.pop_front();
+    if (!on_their_way_.futures.front().wait_until(options_.deadline)) throw_map_timeout(count_);
+    Future<Chunk> future = std::move(on_their_way_.futures.front());
+    on_their_way_.futures.pop_front();
     send();
     chunk_ = future.get();
     at_ = 0;
-  }
-
-  void call_off() noexcept {
-    for (Future<Chunk>& future : on_their_way_) (void)future.cancel();
   }
 
   Executor* executor_;
   MapOptions options_;
   std::shared_ptr<F> callable_;
   std::unique_ptr<Input> input_;
-  std::deque<Future<Chunk>> on_their_way_;
+  OnTheirWay<Chunk> on_their_way_;
   Chunk chunk_;
   std::size_t at_ = 0;
   std::size_t count_ = 0;

@@ -92,10 +92,7 @@ class SentWork final : public ProcessWork {
 
  private:
   static UniqueFunction<void()> receive(process::Incoming& in) {
-    // Braces: read in this order.
-    std::tuple<F, std::tuple<Args...>> read{in.receive<F>(), std::tuple<Args...>{in.receive<Args>()...}};
-    require_all_read(in);
-    return [read = std::move(read)]() mutable { (void)call_sent(std::get<0>(read), std::get<1>(read)); };
+    return [call = receive_call<F, Args...>(in)]() mutable { (void)call_sent(call.callable, call.arguments); };
   }
 
   F callable_;

@@ -78,82 +78,6 @@ template <class T>
 using SentAs = std::conditional_t<std::is_same_v<std::decay_t<T>, const char*> || std::is_same_v<std::decay_t<T>, char*>, std::string,
                                   std::decay_t<T>>;
 
-template <class F, class... Args>
-void run_sent(process::Incoming& in, process::Outgoing& out) {
-  auto callable = in.receive<F>();
-  std::tuple<Args...> arguments{in.receive<Args>()...};  // braces: in their order
-  require_all_read(in);
-  if constexpr (std::is_void_v<SentResult<F, Args...>>) {
-    (void)out;
-    call_sent(callable, arguments);
-  } else {
-    const SentResult<F, Args...>& result = call_sent(callable, arguments);
-    out(result);
-  }
-}
-
-/// For a call whose result nobody wants.
-template <class F, class... Args>
-void run_sent_for_effect(process::Incoming& in, process::Outgoing&) {
-  auto callable = in.receive<F>();
-  std::tuple<Args...> arguments{in.receive<Args>()...};
-  require_all_read(in);
-  (void)call_sent(callable, arguments);
-}
-
-/// Elements of one kind that go as bytes travel as one array.
-template <class Arguments>
-inline constexpr bool goes_as_array = false;
-template <class T>
-inline constexpr bool goes_as_array<std::tuple<T>> = sent_as_bytes<T> && std::default_initializable<T>;
-
-/// The elements of a chunk of calls.
-template <class Arguments>
-[[nodiscard]] auto receive_inputs(process::Incoming& in) {
-  const auto count = in.receive<std::uint64_t>();
-  if constexpr (goes_as_array<Arguments>) {
-    using T = std::tuple_element_t<0, Arguments>;
-    if (count > in.remaining() / sizeof(T)) fail_received("more calls than were sent");
-    std::vector<T> inputs(count);
-    in.read(inputs.data(), count * sizeof(T));
-    return inputs;
-  } else {
-    if (count > in.remaining()) fail_received("more calls than were sent");
-    std::vector<Arguments> inputs;
-    inputs.reserve(count);
-    for (std::uint64_t i = 0; i < count; ++i) inputs.push_back(in.receive<Arguments>());
-    return inputs;
-  }
-}
-
-/// Calls for many arguments, of which each is a tuple. Everything is read before anything is written: the result may take the place of
-/// what is read.
-template <class F, class Arguments>
-void run_sent_chunk(process::Incoming& in, process::Outgoing& out) {
-  using R = std::remove_cvref_t<decltype(std::apply(std::declval<F&>(), std::declval<Arguments>()))>;
-  auto callable = in.receive<F>();
-  auto inputs = receive_inputs<Arguments>(in);
-  require_all_read(in);
-  const auto call = [&](auto& input) -> R {
-    if constexpr (goes_as_array<Arguments>) {
-      return callable(std::move(input));
-    } else {
-      return std::apply(callable, std::move(input));
-    }
-  };
-  if constexpr (sent_as_bytes<R>) {
-    std::vector<R> results;
-    results.reserve(inputs.size());
-    for (auto& input : inputs) results.push_back(call(input));
-    out.write(results.data(), results.size() * sizeof(R));
-  } else {
-    for (auto& input : inputs) {
-      const R result = call(input);
-      out(result);
-    }
-  }
-}
-
 /// What a task's own options say.
 struct RemoteLimits {
   std::chrono::nanoseconds limit{0};  // 0: none
@@ -239,13 +163,29 @@ class RemoteTask {
   ~RemoteTask() = default;
 };
 
-template <class R>
-class RemoteResult : public FutureResult<R>, public RemoteTask {
+/// The future that a task makes true.
+template <class Value>
+class RemoteFuture : public FutureResult<Value>, public RemoteTask {
  public:
-  RemoteResult(std::shared_ptr<ProcessPoolCore> pool, RemoteLimits limits) noexcept
-      : FutureResult<R>{2}, RemoteTask{std::move(pool), limits} {}
+  FutureState& future() noexcept final { return *this; }
 
-  FutureState& future() noexcept override { return *this; }
+ protected:
+  RemoteFuture(std::shared_ptr<ProcessPoolCore> pool, RemoteLimits limits) noexcept
+      : FutureResult<Value>{2}, RemoteTask{std::move(pool), limits} {}
+
+  bool is_elsewhere() const noexcept final { return true; }
+  bool begun_elsewhere() const noexcept final { return core->has_begun(*this); }
+  bool take_back() noexcept final { return core->take_back(*this); }
+  void explain(char* text, std::size_t room) const noexcept final { core->explain(*this, text, room); }
+  bool advance(Deadline deadline) final { return core->advance(*this, deadline); }
+  void call_back(DoneHook& hook) noexcept final { core->call_back(*this, hook); }
+};
+
+template <class R>
+class RemoteResult : public RemoteFuture<R> {
+ public:
+  RemoteResult(std::shared_ptr<ProcessPoolCore> pool, RemoteLimits limits) noexcept : RemoteFuture<R>{std::move(pool), limits} {}
+
   bool is_plain() const noexcept override { return received_by_weft_alone<R>; }
   void accept(process::Incoming& in) override {
     this->keep([&]() -> R {
@@ -253,14 +193,6 @@ class RemoteResult : public FutureResult<R>, public RemoteTask {
     });
     require_all_read(in);
   }
-
- protected:
-  bool is_elsewhere() const noexcept override { return true; }
-  bool begun_elsewhere() const noexcept override { return core->has_begun(*this); }
-  bool take_back() noexcept override { return core->take_back(*this); }
-  void explain(char* text, std::size_t room) const noexcept override { core->explain(*this, text, room); }
-  bool advance(Deadline deadline) override { return core->advance(*this, deadline); }
-  void call_back(DoneHook& hook) noexcept override { core->call_back(*this, hook); }
 };
 
 /// Calls what is to be told of an end, once. A value is still there, as nobody has seen it.
@@ -304,14 +236,23 @@ struct UntoldTasks {
   }
 };
 
+/// Makes those of which somebody is: apply_async() with callbacks.
+template <class Callbacks>
+struct ToldTasks {
+  Callbacks callbacks;
+  template <class R>
+  [[nodiscard]] RemoteResult<R>* make(const std::shared_ptr<ProcessPoolCore>& core, RemoteLimits limits) {
+    return new ToldResult<R, Callbacks>{core, limits, std::move(callbacks)};
+  }
+};
+
 /// The results of a chunk.
 template <class R>
-class RemoteChunk final : public FutureResult<std::vector<R>>, public RemoteTask {
+class RemoteChunk final : public RemoteFuture<std::vector<R>> {
  public:
   RemoteChunk(std::shared_ptr<ProcessPoolCore> pool, RemoteLimits limits, std::size_t count) noexcept
-      : FutureResult<std::vector<R>>{2}, RemoteTask{std::move(pool), limits}, count_{count} {}
+      : RemoteFuture<std::vector<R>>{std::move(pool), limits}, count_{count} {}
 
-  FutureState& future() noexcept override { return *this; }
   bool is_plain() const noexcept override { return received_by_weft_alone<R>; }
   void accept(process::Incoming& in) override {
     this->keep([&] {
@@ -328,14 +269,6 @@ class RemoteChunk final : public FutureResult<std::vector<R>>, public RemoteTask
     });
     require_all_read(in);
   }
-
- protected:
-  bool is_elsewhere() const noexcept override { return true; }
-  bool begun_elsewhere() const noexcept override { return core->has_begun(*this); }
-  bool take_back() noexcept override { return core->take_back(*this); }
-  void explain(char* text, std::size_t room) const noexcept override { core->explain(*this, text, room); }
-  bool advance(Deadline deadline) override { return core->advance(*this, deadline); }
-  void call_back(DoneHook& hook) noexcept override { core->call_back(*this, hook); }
 
  private:
   const std::size_t count_;

@@ -151,7 +151,7 @@ class Future {
   template <class F>
     requires std::invocable<std::decay_t<F>&, Future&>
   void add_done_callback(F&& callable) {
-    state().link_callback(*new detail::DoneCallback<R, std::decay_t<F>>{std::forward<F>(callable)});
+    state().link(*new detail::DoneCallback<R, std::decay_t<F>>{std::forward<F>(callable)});
   }
 
   /// A case of select(): ready when done, however; get() tells how.

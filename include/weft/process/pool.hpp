@@ -1,13 +1,10 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <exception>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <ranges>
@@ -17,268 +14,13 @@
 #include <utility>
 #include <vector>
 
-#include <weft/detail/gathered.hpp>
-#include <weft/detail/map_results.hpp>
-#include <weft/detail/next_iterator.hpp>
+#include <weft/detail/gathered_chunks.hpp>
+#include <weft/detail/process_map.hpp>
 #include <weft/detail/process_pool.hpp>
 #include <weft/futures/future.hpp>
-#include <weft/futures/wait.hpp>
 #include <weft/process/start_method.hpp>
 
 namespace weft::detail {
-
-/// Calls callable(*tuple): what starmap() sends.
-template <class F>
-struct Starred {
-  F callable;
-  template <class Tuple>
-  auto operator()(Tuple&& arguments) const {
-    return std::apply(callable, std::forward<Tuple>(arguments));
-  }
-};
-/// Calls callable(element), whose result is nothing.
-template <class F>
-struct ForEffect {
-  F callable;
-  template <class Element>
-  char operator()(Element&& element) const {
-    callable(std::forward<Element>(element));
-    return 0;
-  }
-};
-
-template <class F, class Element>
-inline constexpr bool is_called_with = std::is_invocable_v<F, Element>;
-template <class F, class Tuple>
-inline constexpr bool is_called_with<Starred<F>, Tuple> = requires(F& callable, Tuple tuple) { std::apply(callable, std::move(tuple)); };
-
-/// Refuses what cannot be mapped, by one message. Whether it can.
-template <class F, class Range>
-consteval bool can_be_mapped() {
-  using Element = std::ranges::range_value_t<Range>;
-  if constexpr (!sendable<Element>) {
-    require_sendable<Element>();
-    return false;
-  } else {
-    static_assert(is_called_with<F, Element>,
-                  "weft: the function of map() cannot be called with an element of the range, copies of which are sent to another process");
-    return is_called_with<F, Element>;
-  }
-}
-/// The same, for what gives a range of results.
-template <class F, class Range>
-consteval bool can_be_mapped_to_results() {
-  if constexpr (can_be_mapped<F, Range>()) {
-    constexpr bool kGives = !std::is_void_v<SentResult<F, std::ranges::range_value_t<Range>>>;
-    static_assert(kGives, "weft: imap() and map_async() are for functions that return values; map() takes others as well");
-    return kGives;
-  } else {
-    return false;
-  }
-}
-
-/// map() by means of the pool's chunks.
-class ChunkSender {
- public:
-  using SendsChunks = void;
-  explicit ChunkSender(std::shared_ptr<ProcessPoolCore> core) : core_{std::move(core)} {}
-  template <class F, class Arguments>
-  auto submit_chunk(const F& callable, const std::vector<Arguments>& inputs) {
-    return submit_sent_chunk(core_, limits_of(*core_, {}), callable, inputs);
-  }
-
- private:
-  std::shared_ptr<ProcessPoolCore> core_;
-};
-
-/// The results of a map_async(): of its chunks, put together when the last is done. `Callbacks`: those of apply_async(); nullptr_t, if there
-/// are none.
-template <class R, class Callbacks>
-class GatheredChunks final : public Gathered<std::vector<R>> {
- public:
-  using Chunk = Future<std::vector<R>>;
-
-  static Future<std::vector<R>> of(std::shared_ptr<ProcessPoolCore> core, std::vector<Chunk> chunks, Callbacks callbacks) {
-    auto& self = *new GatheredChunks{std::move(core), std::move(chunks), std::move(callbacks)};
-    auto all = FutureAccess::adopt<std::vector<R>>(self);
-    if (self.chunks_.empty()) self.gather();
-    for (std::size_t i = 0; i < self.chunks_.size(); ++i) self.watch(i, FutureAccess::state(self.chunks_[i]));
-    return all;
-  }
-
- private:
-  static constexpr bool kTells = !std::is_null_pointer_v<Callbacks>;
-
-  GatheredChunks(std::shared_ptr<ProcessPoolCore> core, std::vector<Chunk> chunks, Callbacks callbacks)
-      : Gathered<std::vector<R>>{chunks.size()}, core_{std::move(core)}, chunks_{std::move(chunks)}, callbacks_(std::move(callbacks)) {}
-
-  void one_is_done(std::size_t, FutureState&) noexcept override {
-    if (!this->count_down()) return;
-    if (std::any_of(chunks_.begin(), chunks_.end(), [](const Chunk& chunk) { return chunk.cancelled(); })) {
-      nothing_is_left_.store(true, std::memory_order_relaxed);  // for take_back(), which is called in the next line
-      (void)this->cancel();
-    } else {
-      gather();
-    }
-  }
-
-  void gather() noexcept {
-    const bool decided = this->try_decide([this] {
-      std::vector<R> all;
-      for (Chunk& chunk : chunks_) {
-        std::vector<R> part = chunk.get();
-        all.insert(all.end(), std::make_move_iterator(part.begin()), std::make_move_iterator(part.end()));
-      }
-      return all;
-    });
-    if (!decided) return;
-    if (kTells || this->publish_if(DoneHook::Calls::Gatherers) == DoneHook::Calls::Users) core_->call_back(*this, publish_);
-  }
-
-  bool is_elsewhere() const noexcept override { return true; }
-  bool begun_elsewhere() const noexcept override {
-    return std::any_of(chunks_.begin(), chunks_.end(),
-                       [](const Chunk& chunk) { return chunk.running() || (chunk.done() && !chunk.cancelled()); });
-  }
-  // All or nothing: of a chunk that begins meanwhile nobody sees the results.
-  bool take_back() noexcept override {
-    if (nothing_is_left_.load(std::memory_order_relaxed)) return true;
-    if (begun_elsewhere()) return false;
-    for (Chunk& chunk : chunks_) (void)chunk.cancel();
-    return true;
-  }
-  // A wait for the first that is not done, as it is known what has to happen for that.
-  bool advance(Deadline deadline) override {
-    for (Chunk& chunk : chunks_) {
-      if (!chunk.wait_until(deadline)) return false;
-    }
-    return this->done();
-  }
-  void call_back(DoneHook& hook) noexcept override { core_->call_back(*this, hook); }
-  void abandon() noexcept override { callbacks_.reset(); }
-
-  // When it is the turn of what is called.
-  class Publish final : public DoneHook {
-   public:
-    void on_done(FutureState& future) noexcept override {
-      if constexpr (kTells) {
-        auto& self = static_cast<GatheredChunks&>(future);
-        tell_of_end(self.callbacks_, future.failure(), self);
-      }
-      future.publish();
-    }
-  };
-
-  const std::shared_ptr<ProcessPoolCore> core_;
-  std::vector<Chunk> chunks_;
-  std::atomic<bool> nothing_is_left_{false};
-  std::optional<Callbacks> callbacks_;
-  Publish publish_;
-};
-
-/// Makes tasks with what apply_async() is to call.
-template <class Callbacks>
-struct ToldTasks {
-  Callbacks callbacks;
-  template <class R>
-  [[nodiscard]] RemoteResult<R>* make(const std::shared_ptr<ProcessPoolCore>& core, RemoteLimits limits) {
-    return new ToldResult<R, Callbacks>{core, limits, std::move(callbacks)};
-  }
-};
-
-/// Futures of which those that have not begun are called off when nobody wants them any more.
-template <class R>
-struct CalledOff {
-  CalledOff() = default;
-  CalledOff(const CalledOff&) = delete;
-  CalledOff& operator=(const CalledOff&) = delete;
-  ~CalledOff() {
-    for (auto& future : futures) (void)future.cancel();
-  }
-  std::deque<Future<R>> futures;
-};
-
-/// The results of imap_unordered(): as they come. A range to go through once.
-template <class F, class Range>
-class UnorderedResults {
-  using Input = InStep<Range>;
-  using Arguments = typename Input::Arguments;
-
- public:
-  using value_type = SentResult<F, std::ranges::range_value_t<Range>>;
-
-  UnorderedResults(std::shared_ptr<ProcessPoolCore> core, const MapOptions& options, F callable, Range range)
-      : sender_{std::move(core)}, options_{options}, callable_{std::move(callable)}, input_{std::make_unique<Input>(std::move(range))} {
-    send();
-  }
-  UnorderedResults(UnorderedResults&&) noexcept = default;
-  UnorderedResults& operator=(UnorderedResults&&) = delete;
-  ~UnorderedResults() {
-    for (auto& future : on_their_way_) (void)future.cancel();
-  }
-
-  /// The next to be there. Nothing: that was the last. Throws: what the call threw; TimeoutError.
-  [[nodiscard]] std::optional<value_type> next() {
-    if (at_ == chunk_.size()) {
-      if (on_their_way_.empty()) return std::nullopt;
-      receive();
-    }
-    ++count_;
-    return std::move(chunk_[at_++]);
-  }
-  NextIterator<UnorderedResults> begin() { return NextIterator<UnorderedResults>{*this}; }
-  static std::default_sentinel_t end() noexcept { return {}; }
-
- private:
-  void send() {
-    while (!input_->ended() && on_their_way_.size() < options_.look_ahead) {
-      std::vector<Arguments> inputs;
-      while (inputs.size() < options_.chunk_size && !input_->ended()) inputs.push_back(input_->next());
-      on_their_way_.push_back(sender_.submit_chunk(callable_, inputs));
-    }
-  }
-  void receive() {
-    const auto first = wait(on_their_way_, ReturnWhen::FirstCompleted, options_.deadline).done;
-    if (first.empty()) throw_map_timeout(count_);
-    const auto at = on_their_way_.begin() + static_cast<std::ptrdiff_t>(first.front());
-    Future<std::vector<value_type>> future = std::move(*at);
-    on_their_way_.erase(at);
-    send();
-    chunk_ = future.get();
-    at_ = 0;
-  }
-
-  ChunkSender sender_;
-  MapOptions options_;
-  F callable_;
-  std::unique_ptr<Input> input_;
-  std::vector<Future<std::vector<value_type>>> on_their_way_;
-  std::vector<value_type> chunk_;
-  std::size_t at_ = 0;
-  std::size_t count_ = 0;
-};
-
-/// map() through a sender that the results own.
-template <class F, class Range>
-class OrderedResults {
-  using Results = MapResults<ChunkSender, F, Range>;
-
- public:
-  using value_type = typename Results::value_type;
-
-  OrderedResults(std::shared_ptr<ProcessPoolCore> core, const MapOptions& options, F callable, Range range)
-      : sender_{std::make_unique<ChunkSender>(std::move(core))},
-        results_{*sender_, options, std::move(callable), std::move(range)} {}
-
-  /// The next result, in the order of the inputs. Nothing: that was the last. Throws: what the call threw; TimeoutError.
-  [[nodiscard]] std::optional<value_type> next() { return results_.next(); }
-  NextIterator<OrderedResults> begin() { return NextIterator<OrderedResults>{*this}; }
-  static std::default_sentinel_t end() noexcept { return {}; }
-
- private:
-  std::unique_ptr<ChunkSender> sender_;
-  Results results_;
-};
 
 struct Nothing {
   template <class... T>
@@ -315,10 +57,10 @@ Callbacks(OnResult) -> Callbacks<OnResult>;
 ///                destructor terminates, as Python's does at the end of a with block.
 /// Size:          as of ProcessPoolExecutor, between `min_processes` and `processes`; differs: all are started at once, and soon there, unless
 ///                `min_processes` is set.
-/// Fork:          workers by fork come from a thread of weft's own: a thread lock that the maker of the pool held is held there by nobody.
 ///
 ///                    weft::process::Pool pool{{.processes = 8, .min_processes = 1, .idle_timeout = 10s}};
 ///
+/// Fork:          workers by fork come from a thread of weft's own: a thread lock that the maker of the pool held is held there by nobody.
 /// Order:         tasks begin in the order of their coming, within about a millisecond: what stands behind a task that takes longer is given
 ///                to others.
 /// Chunks:        map cuts its range into about four chunks a worker unless told how; a chunk is one task: what one call throws, the chunk
@@ -457,12 +199,11 @@ class Pool {
     std::vector<R> all;
     if constexpr (std::ranges::sized_range<Range>) all.reserve(static_cast<std::size_t>(std::ranges::size(range)));
     // So many on their way that no worker waits, and no more, so that the same memory is used again and again.
-    weft::detail::CalledOff<std::vector<R>> chunks;
+    weft::detail::OnTheirWay<std::vector<R>> chunks;
     const auto receive = [&] {
       if (!chunks.futures.front().wait_until(options.deadline)) weft::detail::throw_map_timeout(all.size());
-      std::vector<R> part = chunks.futures.front().get();
+      weft::detail::append(all, chunks.futures.front().get());
       chunks.futures.pop_front();
-      all.insert(all.end(), std::make_move_iterator(part.begin()), std::make_move_iterator(part.end()));
     };
     const std::size_t most = 16 * core_->most_workers();
     send_chunks(std::move(callable), std::forward<Range>(range), options.chunk_size, [&](Future<std::vector<R>> chunk) {

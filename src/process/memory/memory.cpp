@@ -72,12 +72,6 @@ rlim_t file_size_limit() noexcept {
   throw OSError{error, "reserving " + amount(size) + " for " + object + advice};
 }
 
-void check_file_size_limit(std::size_t from, std::size_t to, std::size_t size, const std::string& object) {
-  if (to <= size || is_within_file_size_limit(to)) return;
-  throw OSError{EFBIG, "reserving " + amount(to - from) + " for " + object + " (files of this process may have " +
-                           amount(file_size_limit()) + ", and shared memory is one: raise the limit, ulimit -f)"};
-}
-
 /// Before anything is taken: a kernel that is asked page by page gives, until it has to kill somebody.
 void check_room(int fd, std::size_t size, const std::string& object) {
   if (available_space(fd) < size) fail_to_reserve(ENOSPC, fd, size, object);
@@ -98,10 +92,16 @@ OwnedFd make_memory(const char* label, std::size_t size, bool fixed) {
 
 bool is_within_file_size_limit(std::size_t size) noexcept { return size <= file_size_limit(); }
 
+void check_file_size_limit(std::size_t size, std::size_t more, const std::string& object) {
+  if (is_within_file_size_limit(size)) return;
+  throw OSError{EFBIG, "reserving " + amount(more) + " for " + object + " (files of this process may have " + amount(file_size_limit()) +
+                           ", and shared memory is one: raise the limit, ulimit -f)"};
+}
+
 void reserve_memory(int fd, std::size_t from, std::size_t to, const std::string& object) {
   if (to > static_cast<std::size_t>(std::numeric_limits<off_t>::max())) fail_to_reserve(EFBIG, fd, to - from, object);
   const std::size_t size = size_of_memory(fd, object);
-  check_file_size_limit(from, to, size, object);
+  if (to > size) check_file_size_limit(to, to - from, object);
   check_room(fd, to - from, object);
   // Beyond its end first, then all of it at once: whoever opens it by its name meanwhile finds no part of it that looks like the whole.
   // Killed in between, it is as long as it was.

@@ -15,6 +15,8 @@ namespace weft::process::detail {
 
 /// Asked before a file is made larger, as the kernel would not only refuse it, but send SIGXFSZ.
 [[nodiscard]] bool is_within_file_size_limit(std::size_t size) noexcept;
+/// The same for memory that grows by `more` bytes to `size`. Throws: OSError. `object`: for the error.
+void check_file_size_limit(std::size_t size, std::size_t more, const std::string& object);
 
 /// Gives memory its pages, from `from` up to `to`, which becomes its size if it was smaller. `object`: for the error.
 void reserve_memory(int fd, std::size_t from, std::size_t to, const std::string& object);

@@ -93,7 +93,7 @@ bool NameKeeper::start() noexcept {
   if (!program || port::sys_socketpair(AF_UNIX, SOCK_SEQPACKET, ends, port::Blocking::Yes) != 0) return false;
   OwnedFd ours{ends[0]};
   const OwnedFd its{ends[1]};
-  weft::detail::SpawnSettings settings{all_signals(), POSIX_SPAWN_SETSID};
+  port::SpawnSettings settings{all_signals(), POSIX_SPAWN_SETSID};
   // Not straight to their places: one may be where the other goes.
   const int aside = std::max({its.get(), program.get(), kProgram}) + 1;
   settings.give(program.get(), aside);

@@ -25,10 +25,7 @@ constexpr std::size_t kBoardBytes = (sizeof(PoolBoard) + kPage - 1) / kPage * kP
 
 SharedPages::SharedPages(const char* label, std::size_t size) : fd_{::memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING)} {
   if (!fd_) throw OSError{errno, std::string{"making shared memory for "} + label};
-  if (!process::detail::is_within_file_size_limit(size)) {
-    throw OSError{EFBIG, "sizing " + std::to_string(size) + " bytes of shared memory for " + label +
-                             " (files of this process may not be so large, and shared memory is one: raise the limit, ulimit -f)"};
-  }
+  process::detail::check_file_size_limit(size, size, label);
   if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0) throw OSError{errno, std::string{"sizing shared memory for "} + label};
   // A task cannot cut it under the pool: a worker by fork has what is open here.
   (void)::fcntl(fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);

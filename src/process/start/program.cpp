@@ -87,7 +87,7 @@ pid_t start_program_anew(const std::string& what, int fd, const std::string& who
   while (*given) argv.push_back(*given++);
   argv.push_back(nullptr);
   const std::vector<char*> environment = environment_for(what);
-  SpawnSettings settings{blocked_at_begin};
+  port::SpawnSettings settings{blocked_at_begin};
   settings.give(fd, kSocketOfChild);
   settings.close_from(kSocketOfChild + 1);
   pid_t pid = 0;
