@@ -6,7 +6,6 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -35,7 +34,7 @@ class GatheredChunks final : public Gathered<std::vector<R>> {
   static constexpr bool kTells = !std::is_null_pointer_v<Callbacks>;
 
   GatheredChunks(std::shared_ptr<ProcessPoolCore> core, std::vector<Chunk> chunks, Callbacks callbacks)
-      : Gathered<std::vector<R>>{chunks.size()}, core_{std::move(core)}, chunks_{std::move(chunks)}, callbacks_(std::move(callbacks)) {}
+      : Gathered<std::vector<R>>{chunks.size()}, core_{std::move(core)}, chunks_{std::move(chunks)}, callbacks_{std::make_unique<Callbacks>(std::move(callbacks))} {}
 
   void one_is_done(std::size_t, FutureState&) noexcept override {
     if (!this->count_down()) return;
@@ -94,7 +93,7 @@ class GatheredChunks final : public Gathered<std::vector<R>> {
   const std::shared_ptr<ProcessPoolCore> core_;
   std::vector<Chunk> chunks_;
   std::atomic<bool> nothing_is_left_{false};
-  std::optional<Callbacks> callbacks_;
+  std::unique_ptr<Callbacks> callbacks_;
   Publish publish_;
 };
 

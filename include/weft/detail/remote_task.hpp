@@ -10,7 +10,6 @@
 #include <cstring>
 #include <exception>
 #include <memory>
-#include <optional>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -197,7 +196,7 @@ class RemoteResult : public RemoteFuture<R> {
 
 /// Calls what is to be told of an end, once. A value is still there, as nobody has seen it.
 template <class Callbacks, class R>
-void tell_of_end(std::optional<Callbacks>& callbacks, const std::exception_ptr& failure, FutureResult<R>& result) noexcept {
+void tell_of_end(std::unique_ptr<Callbacks>& callbacks, const std::exception_ptr& failure, FutureResult<R>& result) noexcept {
   try {
     if (failure) {
       callbacks->error_callback(failure);
@@ -217,7 +216,7 @@ template <class R, class Callbacks>
 class ToldResult final : public RemoteResult<R> {
  public:
   ToldResult(std::shared_ptr<ProcessPoolCore> pool, RemoteLimits limits, Callbacks callbacks)
-      : RemoteResult<R>{std::move(pool), limits}, callbacks_(std::move(callbacks)) {}
+      : RemoteResult<R>{std::move(pool), limits}, callbacks_{std::make_unique<Callbacks>(std::move(callbacks))} {}
 
   bool tells() const noexcept override { return true; }
   void tell() noexcept override { tell_of_end(callbacks_, FutureState::failure(), *this); }
@@ -225,7 +224,7 @@ class ToldResult final : public RemoteResult<R> {
  private:
   void abandon() noexcept override { callbacks_.reset(); }
 
-  std::optional<Callbacks> callbacks_;
+  std::unique_ptr<Callbacks> callbacks_;  // no optional: Clang cannot tell whether one of closures could be made by default
 };
 
 /// Makes the task of a call that nobody is told of.
